@@ -1,0 +1,47 @@
+"""Fake-Mamba's head: projection, a stack of bidirectional Mamba blocks, attention pooling."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from detectors.backends.bimamba import BLOCKS
+from detectors.config import FakeMambaConfig
+
+
+class FakeMambaOutput(NamedTuple):
+    """logits [b, 2] (0 spoof, 1 bona fide); attention [b, t], the pooling weights, sum 1."""
+
+    logits: Tensor
+    attention: Tensor
+
+
+class BlockStack(nn.Module):
+    """`encoder.layers.{i}` of the released checkpoints."""
+
+    def __init__(self, config: FakeMambaConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(BLOCKS[config.block](config) for _ in range(config.layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class FakeMambaHead(nn.Module):
+    """final front-end output [b, t, d] -> FakeMambaOutput (Xuan et al., ASRU 2025)."""
+
+    def __init__(self, config: FakeMambaConfig) -> None:
+        super().__init__()
+        self.LL = nn.Linear(config.front_end.hidden, config.dim)
+        self.first_bn = nn.BatchNorm2d(1)
+        self.encoder = BlockStack(config)
+        self.attention_pool = nn.Linear(config.dim, 1)
+        self.fc5 = nn.Linear(config.dim, 2)
+
+    def forward(self, final: Tensor) -> FakeMambaOutput:
+        x = nn.functional.selu(self.first_bn(self.LL(final)[:, None]).squeeze(1))  # [b, t, dim]
+        x = self.encoder(x)
+        attention = self.attention_pool(x).squeeze(-1).softmax(dim=1)  # [b, t]
+        pooled = (attention[..., None] * x).sum(dim=1)
+        return FakeMambaOutput(self.fc5(pooled), attention)

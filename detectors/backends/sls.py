@@ -1,0 +1,45 @@
+"""SLS: sensitive layer selection (Zhang, Wen, Hu, ACM MM 2024).
+
+Each layer l of the front-end gets one gate y_l = sigmoid(fc0(mean over t of h_l)); the gated
+layers are summed. The gates are independent sigmoids, not shares. As fc0 is linear,
+fc0(mean_t h_l) = mean_t fc0(h_l,t), so the per-frame logits fc0(h_l,t) split each gate's logit
+over time exactly: that is the layer x time map.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class SlsOutput(NamedTuple):
+    """log_probs [b, 2] (0 spoof, 1 bona fide), gates [b, l] in 0..1, frame_logits [b, l, t]."""
+
+    log_probs: Tensor
+    gates: Tensor
+    frame_logits: Tensor
+
+
+class SlsHead(nn.Module):
+    """Layers of the front-end, l times [b, t, d], -> SlsOutput.
+
+    flat: width after max-pooling t x d by `pool`, 22,847 = 67 * 341 in the released model. It ties
+    the head to one window length.
+    """
+
+    def __init__(self, hidden: int, flat: int, fc_hidden: int, pool: int = 3) -> None:
+        super().__init__()
+        self.fc0 = nn.Linear(hidden, 1)
+        self.first_bn = nn.BatchNorm2d(1)
+        self.pool = nn.MaxPool2d(pool)
+        self.fc1 = nn.Linear(flat, fc_hidden)
+        self.fc3 = nn.Linear(fc_hidden, 2)
+
+    def forward(self, layers: list[Tensor]) -> SlsOutput:
+        frame_logits = torch.stack([self.fc0(h).squeeze(-1) for h in layers], dim=1)  # [b, l, t]
+        gates = frame_logits.mean(dim=2).sigmoid()  # [b, l]
+        x = torch.stack([gates[:, i, None, None] * h for i, h in enumerate(layers)]).sum(dim=0)  # [b, t, d]
+        x = self.pool(nn.functional.selu(self.first_bn(x[:, None])))  # [b, 1, t / 3, d / 3]
+        x = nn.functional.selu(self.fc1(x.flatten(1)))
+        x = nn.functional.selu(self.fc3(x))
+        return SlsOutput(x.log_softmax(dim=-1), gates, frame_logits)

@@ -1,0 +1,86 @@
+"""Sizes of the models: plain frozen records, saved as config.json beside the weights."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Extractor = Literal["conv", "log_mel"]
+Block = Literal["pn_bimamba", "trans_bimamba", "con_bimamba"]
+
+
+@dataclass(frozen=True)
+class FrontEndConfig:
+    """An XLS-R shaped encoder. The defaults are XLS-R 300M (Babu et al., 2021)."""
+
+    layers: int = 24
+    hidden: int = 1024
+    heads: int = 16
+    ffn: int = 4096
+    # "conv": wav2vec 2.0's seven convolutions over the waveform. "log_mel": a spectral stem
+    # (frontends/log_mel.py), which needs far less data and time to train from small corpora.
+    extractor: Extractor = "conv"
+    extractor_channels: int = 512
+    position_kernel: int = 128
+    position_groups: int = 16
+
+    def frames(self, samples: int) -> int:
+        """Frames that `samples` at 16 kHz become: 201 for 64,600 with "conv"."""
+        if self.extractor == "log_mel":
+            return -(-(samples // 160) // 2)
+        for kernel, stride in zip(CONV_KERNELS, CONV_STRIDES, strict=True):
+            samples = (samples - kernel) // stride + 1
+        return samples
+
+
+CONV_KERNELS = (10, 3, 3, 3, 3, 2, 2)
+CONV_STRIDES = (5, 2, 2, 2, 2, 2, 2)
+
+
+@dataclass(frozen=True)
+class SlsConfig:
+    """XLS-R + SLS (Zhang, Wen, Hu, ACM MM 2024); the defaults are the released model."""
+
+    front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
+    window_samples: int = 64_600
+    hop_samples: int = 64_600
+    fc_hidden: int = 1024
+    pool: int = 3
+
+    @property
+    def flat(self) -> int:
+        """Width after pooling frames x features: 67 * 341 = 22,847 in the released model."""
+        frames = self.front_end.frames(self.window_samples)
+        return (frames // self.pool) * (self.front_end.hidden // self.pool)
+
+
+@dataclass(frozen=True)
+class FakeMambaConfig:
+    """Fake-Mamba (Xuan et al., ASRU 2025); the defaults are the paper's model."""
+
+    front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
+    window_samples: int = 66_800
+    hop_samples: int = 66_800
+    dim: int = 144
+    layers: int = 7
+    block: Block = "pn_bimamba"
+    ffn_mult: int = 4
+    d_state: int = 16
+    d_conv: int = 4
+    expand: int = 2
+    conv_kernel: int = 31  # ConBiMamba's convolution module
+
+
+DetectorConfig = SlsConfig | FakeMambaConfig
+CONFIGS: dict[str, type[SlsConfig] | type[FakeMambaConfig]] = {
+    "sls": SlsConfig,
+    "fake_mamba": FakeMambaConfig,
+}
+
+
+def config_to_dict(config: DetectorConfig) -> dict[str, Any]:
+    """JSON-ready form; `config_from_dict` is its inverse."""
+    return asdict(config)
+
+
+def config_from_dict(detector: str, values: dict[str, Any]) -> DetectorConfig:
+    """Rebuild a config. Raises TypeError on a field this version does not know."""
+    return CONFIGS[detector](**{**values, "front_end": FrontEndConfig(**values["front_end"])})

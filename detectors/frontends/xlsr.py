@@ -1,0 +1,79 @@
+"""XLS-R: wav2vec 2.0 with pre-norm ("stable layer norm") transformer layers, at any size."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from detectors.config import CONV_KERNELS, CONV_STRIDES, FrontEndConfig
+from detectors.frontends.log_mel import LogMelExtractor
+
+
+class Features(NamedTuple):
+    """final: [b, t, d], after the encoder's final layer norm. layers: per layer [b, t, d], before it."""
+
+    final: Tensor
+    layers: list[Tensor]
+
+
+class XlsrFrontEnd(nn.Module):
+    """waveform [b, s] (16 kHz, in [-1, 1], not normalised) -> Features.
+
+    The model is transformers' Wav2Vec2Model. SLS sums the residual stream after each layer. With
+    stable layer norm, `hidden_states[-1]` of transformers has already passed the final norm, so
+    the streams are taken by hooks on the layers themselves.
+    """
+
+    def __init__(self, config: FrontEndConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = Wav2Vec2Model(_wav2vec2_config(config))
+        if config.extractor == "log_mel":
+            extractor = LogMelExtractor(config.extractor_channels)
+            self.model.add_module("feature_extractor", extractor)
+
+    def forward(self, waveform: Tensor) -> Features:
+        streams: list[Tensor] = []
+        hooks = [
+            layer.register_forward_hook(lambda _module, _inputs, output: streams.append(output))
+            for layer in self.model.encoder.layers
+        ]
+        try:
+            final = self.model(waveform).last_hidden_state
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return Features(final, streams)
+
+
+def _wav2vec2_config(config: FrontEndConfig) -> Wav2Vec2Config:
+    # Dropout, layer drop and masking are off: the detectors' recipes augment the waveform instead.
+    return Wav2Vec2Config(
+        hidden_size=config.hidden,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        intermediate_size=config.ffn,
+        conv_dim=(config.extractor_channels,) * len(CONV_KERNELS),
+        conv_kernel=CONV_KERNELS,
+        conv_stride=CONV_STRIDES,
+        conv_bias=True,
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+        num_conv_pos_embeddings=config.position_kernel,
+        num_conv_pos_embedding_groups=config.position_groups,
+        hidden_dropout=0.0,
+        attention_dropout=0.0,
+        activation_dropout=0.0,
+        feat_proj_dropout=0.0,
+        layerdrop=0.0,
+        apply_spec_augment=False,
+    )
+
+
+def load_pretrained_xlsr(front_end: XlsrFrontEnd, name_or_folder: str) -> None:
+    """Start from published wav2vec 2.0 weights, such as facebook/wav2vec2-xls-r-300m, in place.
+
+    Raises OSError when neither the hub nor the folder has them.
+    """
+    pretrained = Wav2Vec2Model.from_pretrained(name_or_folder)
+    front_end.model.load_state_dict(pretrained.state_dict())
