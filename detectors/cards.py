@@ -1,0 +1,125 @@
+"""One record for each detector and preset: where its weights come from and what they are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Preset = Literal["mini", "full"]
+PRESETS: tuple[Preset, ...] = ("mini", "full")
+ASSETS = Path(__file__).parent.parent / "assets"
+#: Where checkpoints of the full preset are kept once they are converted.
+CACHE = Path.home() / ".cache" / "spooflens"
+
+
+@dataclass(frozen=True)
+class DetectorCard:
+    """Facts about one detector. `kind` is one plain sentence on what it looks at.
+
+    repo_id, revision, filename: the released file on the hub; empty when the hub does not have it.
+    sha256: of `folder`/model.safetensors (mini) or of the released file (full); empty when nobody
+    could check it yet, which the page says.
+    """
+
+    name: str
+    preset: Preset
+    title: str
+    kind: str
+    folder: Path
+    licence: str
+    paper: str
+    trained_on: str
+    sha256: str = ""
+    repo_id: str = ""
+    revision: str = ""
+    filename: str = ""
+    unavailable: str = ""
+
+    @property
+    def weights(self) -> str:
+        """Where the weights come from, in words."""
+        return (
+            f"{self.repo_id}/{self.filename}"
+            if self.repo_id
+            else f"{self.folder.parent.name}/{self.folder.name}"
+        )
+
+
+_KINDS = {
+    "sls": (
+        "XLS-R + SLS",
+        "Weighs every layer of a speech model by its own gate and judges their sum.",
+        "Zhang, Wen, Hu: Audio Deepfake Detection with Self-Supervised XLS-R and SLS Classifier, ACM MM 2024",
+    ),
+    "fake_mamba": (
+        "Fake-Mamba",
+        "Reads the speech model's last output forwards and backwards with a state-space model.",
+        "Xuan et al.: Fake-Mamba, Real-Time Speech Deepfake Detection Using Bidirectional Mamba, ASRU 2025",
+    ),
+    "allm4add": (
+        "ALLM4ADD",
+        "Asks an audio language model whether the clip is real or fake and reads its answer's odds.",
+        "Gu et al.: ALLM4ADD, Unlocking the Capabilities of Audio Large Language Models for Audio "
+        "Deepfake Detection, ACM MM 2025",
+    ),
+}
+_MINI_DATA = "6,099 clips of about 100 generators and human recordings; see the model card"
+_MINI_SHA256 = {
+    "sls": "",
+    "fake_mamba": "",
+}
+_NO_LLM = "its audio language model is not part of this version yet"
+
+
+def _mini(name: str) -> DetectorCard:
+    title, kind, paper = _KINDS[name]
+    return DetectorCard(
+        name,
+        "mini",
+        title,
+        kind,
+        ASSETS / f"{name}-mini",
+        "MIT",
+        paper,
+        _MINI_DATA,
+        sha256=_MINI_SHA256[name],
+    )
+
+
+def _without_llm(preset: Preset) -> DetectorCard:
+    title, kind, paper = _KINDS["allm4add"]
+    folder = (ASSETS if preset == "mini" else CACHE) / f"allm4add-{preset}"
+    return DetectorCard("allm4add", preset, title, kind, folder, "", paper, "", unavailable=_NO_LLM)
+
+
+CARDS: dict[tuple[str, str], DetectorCard] = {
+    ("sls", "mini"): _mini("sls"),
+    ("fake_mamba", "mini"): _mini("fake_mamba"),
+    ("allm4add", "mini"): _without_llm("mini"),
+    ("sls", "full"): DetectorCard(
+        "sls",
+        "full",
+        *_KINDS["sls"][:2],
+        CACHE / "sls-full",
+        "as stated by the hub repository",
+        _KINDS["sls"][2],
+        "ASVspoof 2019 LA train, 25,380 utterances",
+        repo_id="sukhdeveyash/XLS-R-SLS-Deepfake-Detection",
+        revision="main",
+        filename="v1/epoch_2.pth",
+    ),
+    ("fake_mamba", "full"): DetectorCard(
+        "fake_mamba",
+        "full",
+        *_KINDS["fake_mamba"][:2],
+        CACHE / "fake_mamba-full",
+        "as stated by the authors",
+        _KINDS["fake_mamba"][2],
+        "ASVspoof 2019 LA train, 25,380 utterances",
+        unavailable=(
+            "its authors publish the weights outside the hub. Download their .pth (linked from "
+            "github.com/xxuan-acoustics/Fake-Mamba), then run: python -m detectors convert FILE.pth "
+            f"{CACHE / 'fake_mamba-full'} --detector fake_mamba"
+        ),
+    ),
+    ("allm4add", "full"): _without_llm("full"),
+}

@@ -1,0 +1,85 @@
+"""Saving and loading our own checkpoints: a folder with model.safetensors and config.json."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from detectors.config import CONFIGS, config_from_dict, config_to_dict
+from detectors.errors import DetectorError
+from detectors.frontends.xlsr import XlsrFrontEnd
+from detectors.models import FakeMamba, Sls, build_model
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+
+def save_model(
+    model: Sls | FakeMamba,
+    detector: str,
+    folder: Path,
+    extra: dict[str, Any],
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write weights (fp16 by default) and config; `extra` is kept beside the sizes in config.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: (value.to(dtype) if value.is_floating_point() else value).contiguous()
+        for name, value in model.state_dict().items()
+    }
+    save_file(tensors, folder / (WEIGHTS + ".part"))
+    os.replace(folder / (WEIGHTS + ".part"), folder / WEIGHTS)
+    config = {"detector": detector, "model": config_to_dict(model.config), **extra}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a checkpoint folder. Raises DetectorError when it is not one."""
+    path = folder / CONFIG
+    if not path.is_file() or not (folder / WEIGHTS).is_file():
+        raise DetectorError(f"{folder} is no checkpoint folder: it needs {WEIGHTS} and {CONFIG}.")
+    config: dict[str, Any] = json.loads(path.read_text())
+    if config.get("detector") not in CONFIGS:
+        raise DetectorError(
+            f"{path} is of detector {config.get('detector')!r}; known: {', '.join(sorted(CONFIGS))}."
+        )
+    return config
+
+
+def load_model(folder: Path, detector: str) -> Sls | FakeMamba:
+    """Build the model that config.json describes and load its weights, in fp32 and eval mode.
+
+    Raises DetectorError when the folder holds another detector or its weights do not fit.
+    """
+    config = read_config(folder)
+    if config["detector"] != detector:
+        raise DetectorError(f"{folder} holds the detector {config['detector']}, not {detector}.")
+    model = build_model(config_from_dict(detector, config["model"]))
+    load_exactly(model, load_file(folder / WEIGHTS), folder)
+    return model.eval()
+
+
+def load_exactly(model: torch.nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
+    """load_state_dict, with every leftover or missing name in a DetectorError."""
+    result = model.load_state_dict(tensors, strict=False)
+    if result.missing_keys or result.unexpected_keys:
+        raise DetectorError(
+            f"{source} does not fit the model. Missing: {_some(result.missing_keys)}. "
+            f"Not known: {_some(result.unexpected_keys)}."
+        )
+
+
+def load_front_end(front_end: XlsrFrontEnd, folder: Path) -> None:
+    """Load only the front-end of one of our checkpoints, to start another detector from it."""
+    prefix = "front_end."
+    tensors = load_file(folder / WEIGHTS)
+    load_exactly(front_end, {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}, folder)
+
+
+def _some(names: list[str], limit: int = 5) -> str:
+    if not names:
+        return "none"
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -1,0 +1,105 @@
+"""Names to detectors: which exist, whether they can be used here, and loading them."""
+
+from pathlib import Path
+
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+from detectors.audio import sha256_of
+from detectors.calibration import Calibration
+from detectors.cards import CARDS, PRESETS, DetectorCard
+from detectors.checkpoints import WEIGHTS, load_model, read_config, save_model
+from detectors.convert import load_released
+from detectors.detector import Detector
+from detectors.errors import DetectorError
+
+
+def available_detectors() -> list[str]:
+    """Every detector by name, whether or not its weights are at hand."""
+    return ["sls", "fake_mamba", "allm4add"]
+
+
+def card_of(name: str, preset: str) -> DetectorCard:
+    """The card of a detector. Raises DetectorError for an unknown name or preset."""
+    if name not in available_detectors():
+        raise DetectorError(f"There is no detector {name!r}. Known: {', '.join(available_detectors())}.")
+    if preset not in PRESETS:
+        raise DetectorError(f"There is no preset {preset!r}. Known: {', '.join(PRESETS)}.")
+    return CARDS[name, preset]
+
+
+def detector_status(name: str, preset: str = "mini") -> str | None:
+    """None when the detector can be loaded here, or the reason why not, fit to show a user.
+
+    Looks at files only: a hub that cannot be reached is found out by `load_detector`.
+    """
+    card = card_of(name, preset)
+    if (card.folder / WEIGHTS).is_file() or card.repo_id:
+        return None
+    return card.unavailable or f"its weights are missing from {card.folder}"
+
+
+def load_detector(
+    name: str, preset: str = "mini", checkpoint: str | Path | None = None, device: str = "auto"
+) -> Detector:
+    """Load a detector. checkpoint: a folder of ours or a released .pth, instead of the preset's weights.
+
+    Raises DetectorError when the name, preset or device is unknown or the weights are not at hand.
+    """
+    card = card_of(name, preset)
+    device = resolve_device(device)
+    if checkpoint is not None and Path(checkpoint).is_file():
+        return Detector(
+            card, load_released(Path(checkpoint), name), Calibration(), _version(Path(checkpoint)), device
+        )
+    if checkpoint is not None:
+        folder = Path(checkpoint)
+    else:
+        reason = detector_status(name, preset)
+        if reason:
+            raise DetectorError(f"{card.title} ({preset}) is not available: {reason}.")
+        folder = _fetched(card)
+        _verify(card, folder)
+    model = load_model(folder, name)
+    calibration = Calibration(**read_config(folder).get("calibration", {}))
+    return Detector(card, model, calibration, _version(folder / WEIGHTS), device)
+
+
+def resolve_device(device: str) -> str:
+    """ "auto" to the best device here. Raises DetectorError for one that is not here or not known."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise DetectorError(f"There is no device {device!r}. Known: auto, cpu, cuda.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DetectorError("No CUDA GPU can be used here. Choose the device auto or cpu.")
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+def _fetched(card: DetectorCard) -> Path:
+    """The folder of a card's weights; for the hub's, downloaded and converted on first use."""
+    if (card.folder / WEIGHTS).is_file():
+        return card.folder
+    try:
+        released = hf_hub_download(card.repo_id, card.filename, revision=card.revision)
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise DetectorError(
+            f"{card.title} ({card.preset}) is not available: {card.weights} could not be fetched from "
+            "the hub. Connect to the internet and try again, or use the preset mini."
+        ) from error
+    origin = {"converted_from": card.weights, "sha256": sha256_of(released)}
+    save_model(load_released(Path(released), card.name), card.name, card.folder, origin, torch.float32)
+    return card.folder
+
+
+def _verify(card: DetectorCard, folder: Path) -> None:
+    if card.preset == "mini" and sha256_of(folder / WEIGHTS) != card.sha256:
+        raise DetectorError(
+            f"The weights in {folder} are not the released ones (their sha256 differs). "
+            "Fetch the project again, or name the folder as a checkpoint if you trained it yourself."
+        )
+
+
+def _version(weights: Path) -> str:
+    return sha256_of(weights)[:12]
