@@ -33,34 +33,8 @@ MAX_PEAK = 8.0
 
 #: File name endings that a folder scan takes for audio.
 AUDIO_SUFFIXES = frozenset(
-    [
-        ".wav",
-        ".flac",
-        ".mp3",
-        ".m4a",
-        ".aac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".webm",
-        ".weba",
-        ".mka",
-        ".amr",
-        ".3gp",
-        ".3gpp",
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".wma",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".au",
-        ".caf",
-        ".w64",
-        ".mp2",
-    ]
+    ".wav .flac .mp3 .m4a .aac .ogg .oga .opus .webm .weba .mka .amr .3gp "
+    ".3gpp .mp4 .m4v .mov .mkv .wma .aif .aiff .aifc .au .caf .w64 .mp2".split()
 )
 
 # Only demuxers of real recordings. FFmpeg also knows playlists, scripts and text formats

@@ -11,6 +11,8 @@ import librosa
 import torch
 from torch import Tensor, nn
 
+from detectors.audio import SAMPLE_RATE
+
 N_FFT = 400
 HOP = 160
 MEL_BANDS = 80
@@ -34,7 +36,7 @@ class LogMelExtractor(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv1d(MEL_BANDS + LINEAR_BINS, channels, 3, padding=1)
         self.conv2 = nn.Conv1d(channels, channels, 3, stride=2, padding=1)
-        mel = librosa.filters.mel(sr=16_000, n_fft=N_FFT, n_mels=MEL_BANDS)
+        mel = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=MEL_BANDS)
         self.register_buffer("mel_filters", torch.from_numpy(mel), persistent=False)
         self.register_buffer("window", torch.hann_window(N_FFT), persistent=False)
 
