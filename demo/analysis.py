@@ -1,0 +1,119 @@
+"""What the app knows about one clip, and the short memory of recent clips."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from detectors.detection import Detection, Verdict, Window, p_spoof_of, verdict_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """All detectors' judgement of one clip.
+
+    id: unguessable, so that one visitor cannot name another's clip. sha256: of the original bytes.
+    path: the clip as uploaded. wave: float32 [s], 16 kHz mono. detections and versions: by detector,
+    for those that ran; unavailable: the reason, for those that did not. llr: natural log, bona fide
+    over spoof, all detectors together; None when none ran. created: UTC, ISO 8601.
+    """
+
+    id: str
+    created: str
+    path: str
+    sha256: str
+    wave: np.ndarray
+    seconds: float
+    preset: str
+    detections: dict[str, Detection]
+    versions: dict[str, str]
+    unavailable: dict[str, str]
+    llr: float | None
+
+    @property
+    def p_spoof(self) -> float | None:
+        """Probability of spoof at prior 0.5: 1.00 = certainly machine-made."""
+        return None if self.llr is None else p_spoof_of(self.llr)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """ "bonafide", "spoof" or "inconclusive"; None when no detector ran."""
+        return None if self.llr is None else verdict_of(self.llr)
+
+    @property
+    def device(self) -> str | None:
+        """The device or devices that the detectors ran on; None when none ran."""
+        return " + ".join(sorted({d.device for d in self.detections.values()})) or None
+
+    def worst_window(self) -> tuple[str, Window] | None:
+        """The detector and the window with the highest probability of spoof."""
+        windows = [(name, w) for name, d in self.detections.items() for w in d.windows]
+        return max(windows, key=lambda pair: pair[1].p_spoof, default=None)
+
+    def scores(self) -> dict[str, dict[str, float]]:
+        """Per detector, the numbers that a person saw: what a label keeps beside the answer."""
+        return {
+            name: {"score": d.score, "llr": d.llr, "p_spoof": d.p_spoof}
+            for name, d in self.detections.items()
+        }
+
+    def report(self) -> dict[str, Any]:
+        """The analysis as plain JSON values: what the `/analyze` endpoint answers."""
+        return {
+            "analysis_id": self.id,
+            "verdict": self.verdict,
+            "p_spoof": self.p_spoof,
+            "llr": self.llr,
+            "detectors": {name: self._detector_report(name) for name in self.detections},
+            "unavailable": dict(self.unavailable),
+            "sha256": self.sha256,
+            "seconds": self.seconds,
+            "preset": self.preset,
+            "device": self.device,
+            "versions": dict(self.versions),
+            "created": self.created,
+        }
+
+    def _detector_report(self, name: str) -> dict[str, Any]:
+        detection = self.detections[name]
+        return {
+            **self.scores()[name],
+            "verdict": detection.verdict,
+            "version": self.versions[name],
+            "windows": [
+                {"start": w.start, "end": w.end, "score": w.score, "llr": w.llr, "p_spoof": w.p_spoof}
+                for w in detection.windows
+            ],
+        }
+
+
+class RecentAnalyses:
+    """The latest analyses by id, bounded in number and in seconds of audio held. Thread-safe.
+
+    The newest one is always kept, however long its clip is.
+    """
+
+    def __init__(self, count: int = 32, seconds: float = 2 * 3600) -> None:
+        self.count, self.seconds = count, seconds
+        self._items: OrderedDict[str, Analysis] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, analysis: Analysis) -> None:
+        """Remember an analysis and forget the least recently used ones beyond the bounds."""
+        with self._lock:
+            self._items[analysis.id] = analysis
+            while len(self._items) > 1 and self._over():
+                self._items.popitem(last=False)
+
+    def get(self, analysis_id: str) -> Analysis | None:
+        """The analysis, now the most recently used one, or None when it is unknown or forgotten."""
+        with self._lock:
+            if analysis_id in self._items:
+                self._items.move_to_end(analysis_id)
+            return self._items.get(analysis_id)
+
+    def _over(self) -> bool:
+        held = sum(analysis.seconds for analysis in self._items.values())
+        return len(self._items) > self.count or held > self.seconds

@@ -1,0 +1,261 @@
+"""Arrays in, matplotlib Figure out. No Gradio, and no pyplot: its state is shared between threads.
+
+Figures are drawn small (NARROW inches) so that their text stays readable on a phone. However
+long the clip, no figure holds more than COLUMNS columns.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+
+from detectors.audio import SAMPLE_RATE
+from detectors.detection import Window
+
+#: Most columns that a figure draws: about one for each pixel of its width on a large screen.
+COLUMNS = 900
+#: Spectrogram frames: 64 ms, 10 ms apart, and at most so many averaged into one column.
+FRAME, HOP, FRAMES_PER_COLUMN = 1024, 160, 4
+MEL_BANDS = 80
+#: Spectrograms show this far below their loudest point, in dB.
+RANGE_DB = 80.0
+
+NARROW, WIDE = 4.0, 9.6
+DPI = 180
+INK, FAINT = "#1f2933", "#64748b"
+
+#: Blue (human) over grey to orange (machine-made): told apart with any common colour blindness.
+VERDICT_COLOURS = LinearSegmentedColormap.from_list("verdict", ["#1f5fa8", "#d9dde3", "#c2570c"])
+
+
+def timeline(wave: np.ndarray, rows: Mapping[str, Sequence[Window]], wide: bool = False) -> Figure:
+    """Waveform above, and one coloured row a detector beneath: p_spoof of its windows over time.
+
+    wave: [s], 16 kHz. rows: title -> windows. wide: for a screen that has the room.
+    """
+    seconds = len(wave) / SAMPLE_RATE
+    figure = Figure(figsize=(WIDE if wide else NARROW, 1.7 + 0.42 * max(1, len(rows))), layout="constrained")
+    ratios = [1.9] + [0.55] * len(rows)
+    axes = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    low, high = envelope(wave)
+    times = (np.arange(len(low)) + 0.5) / len(low) * seconds
+    axes[0].fill_between(times, low, high, color="#475569", linewidth=0.4)
+    peak = max(0.02, 1.05 * float(np.abs(wave).max()))
+    axes[0].set(ylim=(-peak, peak), ylabel="Amplitude")
+    axes[0].locator_params(axis="y", nbins=3)
+    for axis, (title, windows) in zip(axes[1:], rows.items(), strict=True):
+        cells = window_cells(windows, seconds)
+        axis.imshow(
+            cells[None], aspect="auto", cmap=VERDICT_COLOURS, vmin=0, vmax=1, extent=(0, seconds, 0, 1)
+        )
+        axis.set(yticks=[])
+        axis.set_title(title, fontsize=8, color=INK, loc="left", pad=2)
+    for axis in axes:
+        _quiet(axis)
+    axes[-1].set(xlim=(0, seconds), xlabel="Time (s)")
+    if rows:
+        _verdict_key(figure, list(axes[1:]))
+    return figure
+
+
+def log_mel(wave: np.ndarray) -> Figure:
+    """Log-mel spectrogram of a wave [s], 16 kHz; the frequency axis is labelled in kHz."""
+    power = power_columns(wave)
+    bank = mel_bank(MEL_BANDS, FRAME)
+    figure, axis = _figure()
+    _spectrogram(figure, axis, decibels(bank @ power), len(wave) / SAMPLE_RATE, top=MEL_BANDS)
+    ticks_hz = np.array([250, 500, 1000, 2000, 4000, 8000])
+    axis.set(yticks=_mel(ticks_hz) / _mel(SAMPLE_RATE / 2) * MEL_BANDS, ylabel="Frequency (kHz)")
+    axis.set_yticklabels([f"{hz / 1000:g}" for hz in ticks_hz])
+    return figure
+
+
+def linear(wave: np.ndarray) -> Figure:
+    """Spectrogram of a wave [s], 16 kHz, on a linear frequency axis of 0 to 8 kHz."""
+    figure, axis = _figure()
+    top = SAMPLE_RATE / 2000
+    _spectrogram(figure, axis, decibels(power_columns(wave)), len(wave) / SAMPLE_RATE, top=top)
+    axis.set(yticks=range(0, int(top) + 1, 2), ylabel="Frequency (kHz)")
+    return figure
+
+
+def gates(layer_gates: np.ndarray) -> Figure:
+    """One bar a layer: its gate, 0 to 1, mean over the windows, with a line from least to most.
+
+    layer_gates: [windows, layers]. The gates are independent sigmoids, so the axis is always 0 to 1.
+    """
+    layers = np.arange(1, layer_gates.shape[1] + 1)
+    mean = layer_gates.mean(axis=0)
+    figure, axis = _figure()
+    axis.bar(layers, mean, width=0.7, color="#4c78a8", zorder=2)
+    if len(layer_gates) > 1:
+        axis.vlines(
+            layers, layer_gates.min(axis=0), layer_gates.max(axis=0), color=INK, linewidth=1.4, zorder=3
+        )
+    axis.set(
+        ylim=(0, 1), xlim=(0.4, len(layers) + 0.6), xlabel="Layer (1 is nearest the sound)", ylabel="Gate"
+    )
+    axis.set_xticks(layers if len(layers) <= 12 else layers[::4])
+    axis.grid(axis="y", color="#e2e8f0", linewidth=0.8, zorder=0)
+    return figure
+
+
+def layer_time(logits: np.ndarray, seconds: float) -> Figure:
+    """Heatmap of per-frame gate logits [layers, frames] over a clip of `seconds`."""
+    cells = shrink(logits)
+    count = len(cells)
+    figure, axis = _figure()
+    image = axis.imshow(
+        cells, aspect="auto", origin="lower", cmap="cividis", extent=(0, seconds, 0.5, count + 0.5),
+        interpolation="nearest",
+    )  # fmt: skip
+    axis.set(xlabel="Time (s)", ylabel="Layer")
+    axis.set_yticks(np.arange(1, count + 1, 1 if count <= 12 else 4))
+    _colour_bar(figure, axis, image, "Gate logit")
+    return figure
+
+
+def attention(weights: np.ndarray, seconds: float, wide: bool = False) -> Figure:
+    """Attention [frames], which sums to 1, over a clip of `seconds`; drawn so that 1 is the even share."""
+    shares = shrink(weights[None] * len(weights))[0]
+    times = (np.arange(len(shares)) + 0.5) / len(shares) * seconds
+    figure, axis = _figure(wide)
+    axis.fill_between(times, 0, shares, color="#4c78a8", alpha=0.35, linewidth=0)
+    axis.plot(times, shares, color="#2f5583", linewidth=1.1)
+    axis.axhline(1, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)))
+    axis.set(xlim=(0, seconds), ylim=(0, None), xlabel="Time (s)", ylabel="Attention")
+    return figure
+
+
+def webp(figure: Figure) -> bytes:
+    """The figure as a WebP image."""
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="webp", dpi=DPI, pil_kwargs={"quality": 88})
+    return buffer.getvalue()
+
+
+# ---- arrays: what is drawn
+
+
+def envelope(wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest sample of each of at most COLUMNS equal stretches of a wave [s]."""
+    starts = np.linspace(0, len(wave), min(COLUMNS, len(wave)), endpoint=False).astype(int)
+    return np.minimum.reduceat(wave, starts), np.maximum.reduceat(wave, starts)
+
+
+def shrink(rows: np.ndarray) -> np.ndarray:
+    """[rows, frames] averaged down to at most COLUMNS frames."""
+    frames = rows.shape[1]
+    if frames <= COLUMNS:
+        return rows
+    starts = np.linspace(0, frames, COLUMNS, endpoint=False).astype(int)
+    sums: np.ndarray = np.add.reduceat(rows, starts, axis=1)
+    return sums / np.diff(starts, append=frames)
+
+
+def window_cells(windows: Sequence[Window], seconds: float) -> np.ndarray:
+    """p_spoof over time, [cells] with at most COLUMNS cells; NaN where no window reaches.
+
+    A moment has the mean of the windows that cover it. Where a cell holds many moments, because the
+    clip is long, it shows the highest of them: a short suspicious stretch must stay visible.
+    """
+    moments = max(COLUMNS, 4 * len(windows))
+    total, count = np.zeros(moments), np.zeros(moments)
+    for window in windows:
+        first = int(window.start / seconds * moments)
+        cells = slice(first, max(first + 1, round(window.end / seconds * moments)))
+        total[cells] += window.p_spoof
+        count[cells] += 1
+    means = np.divide(total, count, out=np.full(moments, np.nan), where=count > 0)
+    starts = np.linspace(0, moments, COLUMNS, endpoint=False).astype(int)
+    highest: np.ndarray = np.fmax.reduceat(means, starts)
+    return highest
+
+
+def power_columns(wave: np.ndarray) -> np.ndarray:
+    """Power spectra [FRAME / 2 + 1, columns] of a wave [s], columns evenly spread over it.
+
+    Short clips have a column every HOP samples. In long ones each column is the mean of
+    FRAMES_PER_COLUMN frames out of its stretch, so that the cost has a limit.
+    """
+    padded = np.pad(wave, (FRAME // 2, FRAME // 2))
+    every = max(1, len(wave) // HOP)
+    columns = min(COLUMNS, every)
+    each = min(FRAMES_PER_COLUMN, -(-every // columns))
+    starts = (np.arange(columns * each) + 0.5) / (columns * each) * len(wave)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[starts.astype(int)]
+    spectra = np.fft.rfft(frames * np.hanning(FRAME).astype(np.float32), axis=1)
+    power: np.ndarray = (np.abs(spectra) ** 2).reshape(columns, each, -1).mean(axis=1).T
+    return power
+
+
+def decibels(power: np.ndarray) -> np.ndarray:
+    """Power in dB under its own maximum, cut at -RANGE_DB. Silence is -RANGE_DB throughout."""
+    top = power.max()
+    if top <= 0:
+        return np.full(power.shape, -RANGE_DB)
+    db: np.ndarray = np.maximum(10 * np.log10(np.maximum(power / top, 1e-12)), -RANGE_DB)
+    return db
+
+
+def mel_bank(bands: int, frame: int) -> np.ndarray:
+    """Triangular mel filters [bands, frame / 2 + 1] from 0 Hz to half the sample rate (HTK scale)."""
+    edges = np.linspace(0, _mel(SAMPLE_RATE / 2), bands + 2)
+    bins = _mel(np.fft.rfftfreq(frame, 1 / SAMPLE_RATE))[None]
+    rise = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    fall = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    bank: np.ndarray = np.maximum(0, np.minimum(rise, fall))
+    return bank
+
+
+def _mel(hz: np.ndarray | float) -> np.ndarray:
+    return np.asarray(2595 * np.log10(1 + np.asarray(hz) / 700))
+
+
+# ---- how it is drawn
+
+
+def _figure(wide: bool = False) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDE if wide else NARROW, 2.4), layout="constrained")
+    axis = figure.subplots()
+    _quiet(axis)
+    return figure, axis
+
+
+def _quiet(axis: Axes) -> None:
+    axis.tick_params(labelsize=8, colors=INK, length=3)
+    axis.xaxis.label.set(fontsize=8.5, color=INK)
+    axis.yaxis.label.set(fontsize=8.5, color=INK)
+    for side, spine in axis.spines.items():
+        spine.set(visible=side in ("left", "bottom"), color="#94a3b8")
+
+
+def _spectrogram(figure: Figure, axis: Axes, db: np.ndarray, seconds: float, top: float) -> None:
+    image = axis.imshow(
+        db, aspect="auto", origin="lower", cmap="magma", vmin=-RANGE_DB, vmax=0, extent=(0, seconds, 0, top)
+    )
+    axis.set(xlabel="Time (s)")
+    _colour_bar(figure, axis, image, "dB under the loudest")
+
+
+def _colour_bar(figure: Figure, axis: Axes, image: ScalarMappable, label: str) -> None:
+    bar = figure.colorbar(image, ax=axis, pad=0.02, aspect=30)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=7.5, colors=INK, length=2)
+    bar.set_label(label, fontsize=8, color=INK)
+
+
+def _verdict_key(figure: Figure, axes: list[Axes]) -> None:
+    mappable = ScalarMappable(Normalize(0, 1), VERDICT_COLOURS)
+    bar = figure.colorbar(
+        mappable, ax=axes, location="bottom", pad=0.04, aspect=45, ticks=[0, 0.5, 1], shrink=0.8
+    )
+    bar.outline.set_visible(False)
+    bar.ax.set_xticklabels(["0 human voice", "0.5", "1 machine-made"])
+    bar.ax.tick_params(labelsize=8, colors=INK, length=2)

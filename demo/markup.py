@@ -1,0 +1,168 @@
+"""HTML pieces of the page. Every text that comes from outside is escaped here."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from demo import messages
+from demo.analysis import Analysis
+from demo.examples import Example
+from detectors.cards import DetectorCard
+from detectors.detection import INCONCLUSIVE_LLR, Detection, Verdict, p_spoof_of
+
+
+def header() -> str:
+    """Name and purpose of the page."""
+    return f'<header class="sl-header"><h1>{messages.TITLE}</h1><p>{messages.TAGLINE}</p></header>'
+
+
+def empty_result(preset: str, device: str) -> str:
+    """What stands in the verdict's place before the first analysis."""
+    run = messages.WILL_RUN.format(preset=escape(preset), device=device_name(device))
+    return f'<div class="sl-card sl-empty"><p>{messages.EMPTY_RESULT}</p><p class="sl-meta">{run}</p></div>'
+
+
+def verdict(analysis: Analysis, titles: dict[str, str]) -> str:
+    """The verdict in words, its number with the direction, cautions, limits and the next step."""
+    cautions = "".join(
+        f'<p class="sl-caution">{escape(text)}</p>' for text in messages.cautions(analysis, titles)
+    )
+    return (
+        f'<section class="sl-card sl-verdict {_tone(analysis.verdict)}" aria-live="polite">'
+        f"<h2>{messages.HEADLINES[analysis.verdict]}</h2>"
+        f"{_verdict_number(analysis.p_spoof)}"
+        f"<p>{messages.EXPLANATIONS[analysis.verdict]}</p>{cautions}"
+        f'<p class="sl-limits">{messages.LIMITS} {messages.NEXT_STEPS[analysis.verdict]}</p>'
+        f"{_facts(analysis)}</section>"
+    )
+
+
+def detector_cards(analysis: Analysis, cards: Sequence[DetectorCard]) -> str:
+    """One card a detector, in a row: its number, or why it has none."""
+    pieces = []
+    for card in cards:
+        detection = analysis.detections.get(card.name)
+        body = (
+            _score(detection, analysis.versions[card.name])
+            if detection
+            else _unavailable(analysis.unavailable[card.name])
+        )
+        pieces.append(
+            f'<article class="sl-card sl-detector"><h3>{escape(card.title)}</h3>'
+            f'<p class="sl-kind">{escape(card.kind)}</p>{body}</article>'
+        )
+    return f'<div class="sl-detectors">{"".join(pieces)}</div>'
+
+
+def figure(key: str, image: bytes, wide_image: bytes | None = None) -> str:
+    """A figure with its title, what it shows, and how not to over-read it.
+
+    key: of messages.FIGURES. image: WebP that suits a phone; wide_image: the same for large screens.
+    """
+    title, shows, caveat = messages.FIGURES[key]
+    wide = f'<source media="(min-width: 800px)" srcset="{_data_uri(wide_image)}">' if wide_image else ""
+    return (
+        f'<figure class="sl-card sl-figure{" sl-wide" if wide_image else ""}" id="figure-{key}">'
+        f"<h3>{escape(title)}</h3>"
+        f'<picture>{wide}<img src="{_data_uri(image)}" alt="{escape(title)}. {escape(shows)}"></picture>'
+        f"<figcaption>{escape(shows)} <em>{escape(caveat)}</em></figcaption></figure>"
+    )
+
+
+def figures(pieces: Sequence[str]) -> str:
+    """All figures under one heading, in a grid that becomes one column on a phone."""
+    heading = f'<h2 class="sl-section">{messages.FIGURES_HEADING}</h2>'
+    return f'{heading}<div class="sl-figures">{"".join(pieces)}</div>'
+
+
+def privacy() -> str:
+    """Where the audio goes."""
+    return f'<p class="sl-privacy">{messages.PRIVACY}</p>'
+
+
+def saved_label(label: dict[str, Any]) -> str:
+    """Confirmation that a label was stored."""
+    return f'<p class="sl-saved" role="status">{escape(messages.saved(label))}</p>'
+
+
+def about_detector(card: DetectorCard, status: str | None) -> str:
+    """A detector's facts; status: None when it can run here, else why not."""
+    state = f'<p class="sl-ready">{messages.READY}</p>' if status is None else _unavailable(status)
+    facts = "".join(
+        f"<dt>{name}</dt><dd>{escape(str(value))}</dd>"
+        for field, name in messages.FACTS.items()
+        if (value := getattr(card, field))
+    )
+    return (
+        f'<article class="sl-card sl-about"><h3>{escape(card.title)}</h3><p>{escape(card.kind)}</p>'
+        f"{state}<dl>{facts}</dl></article>"
+    )
+
+
+def example_credits(examples: Sequence[Example]) -> str:
+    """What each example clip is, where it comes from, and its licence."""
+    rows = "".join(
+        f"<dt>{escape(e.title)}</dt>"
+        f"<dd>{messages.EXAMPLE_KINDS[e.label]} · {escape(e.source)} · {escape(e.licence)}</dd>"
+        for e in examples
+    )
+    return f'<article class="sl-card sl-about"><h3>{messages.CREDITS_HEADING}</h3><dl>{rows}</dl></article>'
+
+
+def device_name(device: str) -> str:
+    """A device as people write it: CPU, CUDA GPU."""
+    names = {"cpu": "CPU", "cuda": "CUDA GPU"}
+    return " + ".join(names.get(part, part) for part in device.split(" + "))
+
+
+def _verdict_number(p_spoof: float | None) -> str:
+    if p_spoof is None:
+        return ""
+    return (
+        f'<p class="sl-number"><strong>{messages.number(p_spoof)}</strong> '
+        f"<span>{messages.DIRECTION}</span></p>{_scale(p_spoof)}"
+    )
+
+
+def _score(detection: Detection, version: str) -> str:
+    return (
+        f'<div class="{_tone(detection.verdict)}"><p class="sl-number">'
+        f"<strong>{messages.number(detection.p_spoof)}</strong> "
+        f"<span>{messages.SHORT_VERDICTS[detection.verdict]}</span></p>{_scale(detection.p_spoof)}</div>"
+        f'<p class="sl-meta">LLR {messages.signed(detection.llr)} · {len(detection.windows)} '
+        f"window{'s' if len(detection.windows) != 1 else ''} · version {escape(version)}</p>"
+    )
+
+
+def _unavailable(reason: str) -> str:
+    sentence = escape(reason.rstrip("."))
+    return f'<p class="sl-unavailable"><strong>{messages.UNAVAILABLE}:</strong> {sentence}.</p>'
+
+
+def _scale(p_spoof: float) -> str:
+    low, high = (100 * p_spoof_of(llr) for llr in (INCONCLUSIVE_LLR, -INCONCLUSIVE_LLR))
+    return (
+        '<div class="sl-scale" aria-hidden="true">'
+        f'<i class="sl-band" style="left:{low:.0f}%;width:{high - low:.0f}%"></i>'
+        f'<i class="sl-mark" style="left:{100 * p_spoof:.1f}%"></i></div>'
+        f'<p class="sl-ends"><span>{messages.SCALE_HUMAN}</span><span>{messages.SCALE_UNDECIDED}</span>'
+        f"<span>{messages.SCALE_MACHINE}</span></p>"
+    )
+
+
+def _facts(analysis: Analysis) -> str:
+    ran = messages.RAN_ON if analysis.device else messages.NONE_RAN
+    run = ran.format(device=device_name(analysis.device or ""), preset=escape(analysis.preset))
+    return (
+        f'<p class="sl-meta">{run} · {analysis.seconds:.1f} s of audio · {escape(analysis.created)}<br>'
+        f"SHA-256 <code>{escape(analysis.sha256)}</code></p>"
+    )
+
+
+def _tone(verdict: Verdict | None) -> str:
+    return f"sl-{verdict or 'none'}"
+
+
+def _data_uri(image: bytes) -> str:
+    return "data:image/webp;base64," + base64.b64encode(image).decode("ascii")

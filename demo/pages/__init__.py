@@ -1,0 +1,1 @@
+"""One module a tab; each builds its components, then its listeners."""

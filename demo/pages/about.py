@@ -1,0 +1,36 @@
+"""The second tab: each detector, whether it can run here, its model card; credits of the examples."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import gradio as gr
+
+from demo import markup, messages
+from demo.examples import Example
+from demo.services import Services
+
+
+def build(services: Services, examples: Sequence[Example] = ()) -> None:
+    """Lay out the tab. Call inside gr.Blocks."""
+    gr.HTML(
+        f'<h2 class="sl-section">{messages.ABOUT_HEADING}</h2><p class="sl-help">{messages.ABOUT_INTRO}</p>'
+        + markup.privacy()
+    )
+    for name in services.detector_names():
+        card = services.card(name)
+        gr.HTML(markup.about_detector(card, services.status(name)))
+        text = model_card(card.folder)
+        if text:
+            with gr.Accordion(messages.MODEL_CARD.format(title=card.title), open=False):
+                gr.Markdown(text)
+    if examples:
+        gr.HTML(markup.example_credits(examples))
+
+
+def model_card(folder: Path) -> str | None:
+    """The text of `folder`/README.md without the YAML header that the hub reads; None when absent."""
+    file = folder / "README.md"
+    if not file.is_file():
+        return None
+    return re.sub(r"\A---\n.*?\n---\n", "", file.read_text(encoding="utf-8"), flags=re.DOTALL)

@@ -1,0 +1,225 @@
+"""What the pages may do: analyse a clip, save a label, list the detectors. No Gradio in here."""
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from demo import messages
+from demo.analysis import Analysis, RecentAnalyses
+from demo.settings import Settings
+from demo.storage.records import Label, LabelDraft, LabelError, clean, regions_from
+from demo.storage.store import LabelStore
+from detectors import registry
+from detectors.audio import SAMPLE_RATE, load_audio, sha256_of
+from detectors.calibration import fuse
+from detectors.cards import DetectorCard
+from detectors.detection import Detection
+from detectors.errors import DetectorError
+
+logger = logging.getLogger(__name__)
+
+#: Hears the share done, 0 to 1, and what is being done.
+Progress = Callable[[float, str], None]
+
+#: Share of the progress bar that reading the file takes; the detectors divide the rest.
+READING = 0.05
+
+
+class ClipRefusedError(DetectorError):
+    """A detector was loaded but will not judge this clip: too short, silent."""
+
+
+class _Stretch:
+    """One detector's part of the progress bar."""
+
+    def __init__(self, tell: Progress, start: float, length: float) -> None:
+        self._tell, self._start, self._length = tell, start, length
+
+    def tell(self, share: float, doing: str) -> None:
+        self._tell(self._start + share * self._length, doing)
+
+
+class AnyDetector(Protocol):
+    """The part of a loaded detector that the app needs."""
+
+    name: str
+    version: str
+
+    def analyze(self, wave: np.ndarray, progress: Callable[[float], None] | None = None) -> Detection: ...
+
+
+@dataclass(frozen=True)
+class DetectorSource:
+    """Where detectors come from: the registry, or in tests something that answers like it.
+
+    names() lists all detectors. status(name, preset) is None or why it cannot run.
+    load(name, preset=, device=), card(name, preset) and device("auto") are as in detectors.registry.
+    """
+
+    names: Callable[[], list[str]] = registry.available_detectors
+    status: Callable[[str, str], str | None] = registry.detector_status
+    load: Callable[..., AnyDetector] = registry.load_detector
+    card: Callable[[str, str], DetectorCard] = registry.card_of
+    device: Callable[[str], str] = registry.resolve_device
+
+
+class Services:
+    """One per running app, shared by all visitors. Its methods may be called from any thread.
+
+    Raises DetectorError when the device of `settings` is not here.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: DetectorSource | None = None,
+        read_audio: Callable[[str], np.ndarray] = load_audio,
+        recent: RecentAnalyses | None = None,
+    ) -> None:
+        self.settings = settings
+        self._source = source or DetectorSource()
+        self._device = self._source.device(settings.device)
+        self.store = LabelStore(settings.data)
+        self._read_audio = read_audio
+        self._recent = recent or RecentAnalyses()
+        self._loaded: dict[str, AnyDetector] = {}
+        self._loading = threading.Lock()
+
+    def detector_names(self) -> list[str]:
+        """Every detector that the app knows, able to run or not, in the order to show them."""
+        return self._source.names()
+
+    def device(self) -> str:
+        """The device that detectors run on here: "cpu" or "cuda"."""
+        return self._device
+
+    def card(self, name: str) -> DetectorCard:
+        """The card of a detector at this app's preset."""
+        return self._source.card(name, self.settings.preset)
+
+    def status(self, name: str) -> str | None:
+        """None when the detector can run here, else the reason, fit to show."""
+        return self._source.status(name, self.settings.preset)
+
+    def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
+        """Hash, read and judge a clip with every detector that can run, and remember the result.
+
+        A detector that cannot run, or that fails, is listed in `unavailable` and does not stop the
+        others. Raises DetectorError when the file is not audio, or when the clip is refused by
+        every detector that ran (too short, silent).
+        """
+        tell = progress or (lambda share, doing: None)
+        tell(0.0, messages.READING)
+        sha256 = sha256_of(path)  # of the original bytes, before anything else touches them
+        wave = self._read_audio(str(path))
+        detections, unavailable = self._detect(wave, tell)
+        analysis = Analysis(
+            id=uuid.uuid4().hex,
+            created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            path=str(path),
+            sha256=sha256,
+            wave=wave,
+            seconds=len(wave) / SAMPLE_RATE,
+            preset=self.settings.preset,
+            detections=detections,
+            versions={name: self._loaded[name].version for name in detections},
+            unavailable=unavailable,
+            llr=fuse([d.llr for d in detections.values()]) if detections else None,
+        )
+        self._recent.add(analysis)
+        return analysis
+
+    def recent(self, analysis_id: str) -> Analysis:
+        """A recent analysis. DetectorError when it is unknown or no longer in memory."""
+        analysis = self._recent.get(analysis_id)
+        if analysis is None:
+            raise DetectorError(messages.ANALYSIS_GONE)
+        return analysis
+
+    def save_label(
+        self,
+        analysis_id: str,
+        *,
+        label: str,
+        confidence: int,
+        annotator: str,
+        consent: bool,
+        note: str = "",
+        attack: str = "",
+        licence: str = "",
+        regions: Sequence[dict[str, Any]] = (),
+        blind: bool = False,
+        supersedes: str | None = None,
+    ) -> Label:
+        """Store a label of an analysed clip with the scores and versions that were shown.
+
+        Raises LabelError when a field is wrong or consent is missing, DetectorError when the
+        analysis is no longer in memory. Nothing is stored then.
+        """
+        analysis = self.recent(analysis_id)
+        stretches = regions_from(list(regions))
+        if any(region.end > analysis.seconds for region in stretches):
+            raise LabelError(f"A region ends after the clip, which is {analysis.seconds:.2f} s long.")
+        draft = LabelDraft(
+            audio_sha256=analysis.sha256,
+            annotator=clean(annotator),
+            label=label,
+            confidence=confidence,
+            consent=consent,
+            regions=stretches,
+            attack=clean(attack),
+            note=clean(note),
+            licence=clean(licence),
+            versions=analysis.versions,
+            scores=analysis.scores(),
+            blind=bool(blind),
+            supersedes=supersedes or None,
+        )
+        return self.store.add(draft, analysis.path)
+
+    def _detect(self, wave: np.ndarray, tell: Progress) -> tuple[dict[str, Detection], dict[str, str]]:
+        names = self.detector_names()
+        unavailable = {name: reason for name in names if (reason := self.status(name)) is not None}
+        ready = [name for name in names if name not in unavailable]
+        step = (1 - READING) / max(1, len(ready))
+        detections: dict[str, Detection] = {}
+        refusals: list[ClipRefusedError] = []
+        for turn, name in enumerate(ready):
+            try:
+                detections[name] = self._judge(name, wave, _Stretch(tell, READING + turn * step, step))
+            except ClipRefusedError as refusal:
+                refusals.append(refusal)
+                unavailable[name] = str(refusal)
+            except DetectorError as error:
+                unavailable[name] = str(error)
+            except Exception:
+                # A bug in one detector must not hide what the others found; the log keeps the trace.
+                logger.exception("detector %s failed", name)
+                unavailable[name] = messages.DETECTOR_FAILED
+        if refusals and not detections:
+            raise refusals[0]
+        return detections, {name: unavailable[name] for name in names if name in unavailable}
+
+    def _judge(self, name: str, wave: np.ndarray, stretch: "_Stretch") -> Detection:
+        title = self.card(name).title
+        stretch.tell(0.0, messages.LOADING.format(title=title))
+        detector = self._detector(name)
+        try:
+            return detector.analyze(
+                wave, lambda share: stretch.tell(share, messages.LISTENING.format(title=title))
+            )
+        except DetectorError as error:
+            raise ClipRefusedError(str(error)) from error
+
+    def _detector(self, name: str) -> AnyDetector:
+        with self._loading:
+            if name not in self._loaded:
+                self._loaded[name] = self._source.load(name, preset=self.settings.preset, device=self._device)
+            return self._loaded[name]

@@ -1,0 +1,74 @@
+"""The whole page: header and tabs, and how Gradio is to serve it."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demo import markup, messages
+from demo.examples import read_examples
+from demo.pages import about, detect
+from demo.services import Services
+
+ASSETS = Path(__file__).parent.parent / "assets"
+EXAMPLES = ASSETS / "examples"
+
+#: Uploads and drawings that Gradio caches: looked through every half hour, gone after two hours.
+DELETE_CACHE = (1800, 7200)
+#: Half an hour of uncompressed stereo, or many hours of compressed sound.
+MAX_FILE_SIZE = "320mb"
+
+#: Fonts that are on the visitor's machine: nothing is fetched from elsewhere.
+_SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Liberation Sans", "sans-serif"]
+_MONO = ["ui-monospace", "SFMono-Regular", "DejaVu Sans Mono", "monospace"]
+
+
+def build_demo(services: Services, examples: Path = EXAMPLES) -> gr.Blocks:
+    """The page, ready to launch with `launch_options()`. examples: folder of example clips."""
+    with gr.Blocks(
+        title=messages.TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE, fill_width=False
+    ) as demo:
+        clips = read_examples(examples)
+        gr.HTML(markup.header())
+        with gr.Tab(messages.DETECT_TAB):
+            detect.build(services, clips)
+        with gr.Tab(messages.ABOUT_TAB):
+            about.build(services, clips)
+    return demo.queue(max_size=32)
+
+
+def launch_options(examples: Path = EXAMPLES) -> dict[str, Any]:
+    """Arguments for `demo.launch` that are the same wherever the app runs.
+
+    Every file that Gradio may serve can be read by anyone who reaches the page: only the example
+    clips are allowed besides its own cache. Nothing about a run is recorded.
+    """
+    return {
+        "theme": gr.themes.Base(
+            primary_hue="sky",
+            neutral_hue="slate",
+            font=[gr.themes.Font(name) for name in _SANS],
+            font_mono=[gr.themes.Font(name) for name in _MONO],
+        ).set(
+            input_border_width="1px",
+            input_border_width_dark="1px",
+            input_border_color="#8a97a8",
+            input_border_color_dark="#5d6b7c",
+            checkbox_border_color="#66758a",
+            checkbox_border_color_dark="#8a97a8",
+            # White on sky blue is too faint to read; these have a contrast above 6:1.
+            button_primary_background_fill="#1f5fa8",
+            button_primary_background_fill_hover="#184c87",
+            button_primary_background_fill_dark="#1f5fa8",
+            button_primary_background_fill_hover_dark="#2a6fbd",
+        ),
+        "css_paths": ASSETS / "style.css",
+        "allowed_paths": [str(examples)] if examples.is_dir() else [],
+        "max_file_size": MAX_FILE_SIZE,
+        "strict_cors": True,
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "footer_links": ["api", "settings"],
+        "show_error": False,
+    }

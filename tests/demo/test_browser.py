@@ -1,0 +1,79 @@
+"""One visit in a real browser: a clip in, a verdict and a heatmap out, a label in the store."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from demo.services import Services
+from demo.settings import Settings
+from detectors.registry import detector_status
+from tests.demo.fake_detectors import fake_services, write_clip
+from tests.demo.running import RunningApp, serve
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on PATH")
+
+
+@pytest.fixture
+def real_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningApp]:
+    """With the shipped mini detectors where their weights are here, else with fakes."""
+    ready = all(detector_status(name, "mini") is None for name in ("sls", "fake_mamba"))
+    data = tmp_path / "data"
+    services = Services(Settings(device="cpu", data=data)) if ready else fake_services(data)
+    yield from serve(services, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.set_default_timeout(30_000)
+        yield page
+        browser.close()
+
+
+def test_a_visit(real_app: RunningApp, page: Page, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.wav", seconds=3.0)
+    foreign: list[str] = []
+    page.on("request", lambda request: foreign.append(request.url))
+
+    page.goto(real_app.url)
+    page.set_input_files("#clip input[type=file]", clip)
+    page.wait_for_selector("#clip button[aria-label=Clear], #clip #waveform", state="attached")
+    page.click("#analyze")
+    verdict = page.locator(".sl-verdict")
+    verdict.wait_for()
+    assert "1.00 = certainly machine-made" in verdict.inner_text()
+    page.locator("#figure-layer_time img").scroll_into_view_if_needed()
+    assert page.locator("#figure-layer_time img").evaluate("image => image.naturalWidth") > 300
+    services = real_app.services
+    missing = [name for name in services.detector_names() if services.status(name) is not None]
+    assert page.locator(".sl-detector").count() == len(services.detector_names())
+    assert page.locator("#detectors .sl-unavailable").count() == len(missing)
+
+    page.get_by_label("Machine-made", exact=True).check()
+    page.get_by_label("Your name or a code").fill("Anna")
+    page.locator("#consent input").check()
+    page.click("#save")
+    page.wait_for_selector(".sl-saved")
+
+    (label,) = real_app.services.store.labels()
+    assert label.audio_sha256 == hashlib.sha256(clip.read_bytes()).hexdigest()
+    assert (label.label, label.annotator) == ("spoof", "Anna")
+    assert real_app.services.store.audio_path(label.audio_sha256).read_bytes() == clip.read_bytes()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390  # nothing hangs over on a phone
+    assert [url for url in foreign if not url.startswith((real_app.url, "data:", "blob:"))] == []
