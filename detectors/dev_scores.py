@@ -1,0 +1,81 @@
+"""Scores and per-source error rates of a model on labelled clips, for training and model cards."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from detectors.config import DetectorConfig
+from detectors.corpus import Clip
+from detectors.metrics import compute_eer
+from detectors.models import FakeMamba, Sls
+from detectors.windows import cut, spans
+
+#: Judges a batch of windows [b, s]: per detector [b, 2], of which [:, 1] is the CM score.
+Judge = Callable[[Tensor], dict[str, Tensor]]
+
+
+def single(name: str, model: Sls | FakeMamba) -> Judge:
+    """One whole model as a judge."""
+    return lambda windows: {name: model(windows)[0]}
+
+
+@torch.inference_mode()
+def score_clips(
+    judge: Judge, config: DetectorConfig, waves: Iterable[np.ndarray], device: torch.device | str
+) -> dict[str, np.ndarray]:
+    """CM score of each clip, per detector [clips]: the mean over its windows, as `analyze` gives it.
+
+    Windows of neighbouring clips share a batch; `config` tells their length and hop.
+    """
+    sums: dict[str, list[float]] = {}
+    counts: list[int] = []
+    for group in _batches(waves, config):
+        owners = [clip for clip, _ in group]
+        batch = torch.from_numpy(np.stack([window for _, window in group])).to(device)
+        counts += [0] * (owners[-1] + 1 - len(counts))
+        for name, logits in judge(batch).items():
+            of_detector = sums.setdefault(name, [])
+            of_detector += [0.0] * (owners[-1] + 1 - len(of_detector))
+            for clip, score in zip(owners, logits[:, 1].tolist(), strict=True):
+                of_detector[clip] += score
+        for clip in owners:
+            counts[clip] += 1
+    return {name: np.array(values) / np.array(counts) for name, values in sums.items()}
+
+
+def _batches(
+    waves: Iterable[np.ndarray], config: DetectorConfig, size: int = 16
+) -> Iterator[list[tuple[int, np.ndarray]]]:
+    """(clip number, window [window_samples]) of all clips in order, `size` at a time."""
+    group: list[tuple[int, np.ndarray]] = []
+    for clip, wave in enumerate(waves):
+        for span in spans(len(wave), config.window_samples, config.hop_samples):
+            group.append((clip, cut(wave, span, config.window_samples)))
+            if len(group) == size:
+                yield group
+                group = []
+    if group:
+        yield group
+
+
+def eer_by_source(clips: list[Clip], scores: np.ndarray) -> dict[str, Any]:
+    """EERs in %: pooled; per spoof source against all bona fide; macro, the mean of those."""
+    bonafide = np.array([clip.is_bonafide for clip in clips])
+    groups = np.array([clip.group for clip in clips])
+    sources = {}
+    for group in sorted(set(groups[~bonafide])):
+        of_group = scores[~bonafide & (groups == group)]
+        sources[group] = {
+            "eer": 100 * compute_eer(scores[bonafide], of_group)[0],
+            "spoof": len(of_group),
+        }
+    return {
+        "pooled": 100 * compute_eer(scores[bonafide], scores[~bonafide])[0],
+        "macro": float(np.mean([s["eer"] for s in sources.values()])),
+        "bonafide": int(bonafide.sum()),
+        "spoof": int((~bonafide).sum()),
+        "sources": sources,
+    }

@@ -1,0 +1,257 @@
+"""`train`: fit SLS and Fake-Mamba, alone or together over one front-end.
+
+    python -m detectors train sls fake_mamba --config assets/recipes/mini.yaml
+    accelerate launch -m detectors train sls --config assets/recipes/full.yaml
+
+A run that was killed goes on from its last checkpoint when the same command is given again.
+"""
+
+import argparse
+import json
+import logging
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from detectors.augment import augment, random_cut
+from detectors.checkpoints import load_front_end, save_model
+from detectors.config import CONFIGS
+from detectors.copy_synthesis import copy_synthesis
+from detectors.corpus import Clip, ClipCache, build_cache, read_manifest
+from detectors.dev_scores import eer_by_source, score_clips
+from detectors.frontends.whisper_init import init_from_whisper, read_whisper_base
+from detectors.frontends.xlsr import XlsrFrontEnd, load_pretrained_xlsr
+from detectors.models import FakeMamba, Sls, build_model
+from detectors.recipe import Recipe, read_recipe
+
+log = logging.getLogger(__name__)
+
+
+class Jury(nn.Module):
+    """One front-end and one or more detectors that judge its features."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        first = next(iter(recipe.models.values()))
+        self.front_end = XlsrFrontEnd(first.front_end)
+        _initialise(self.front_end, recipe.init)
+        models = {name: build_model(config, self.front_end) for name, config in recipe.models.items()}
+        self.members: dict[str, Sls | FakeMamba] = models  # a plain dict: the heads alone are registered
+        self.heads = nn.ModuleDict({name: model.head for name, model in models.items()})
+
+    def forward(self, waveform: Tensor) -> dict[str, Tensor]:
+        """waveform [b, s] -> per detector [b, 2] logits (0 spoof, 1 bona fide)."""
+        features = self.front_end(waveform)
+        return {name: model.judge(features)[0] for name, model in self.members.items()}
+
+
+def _initialise(front_end: XlsrFrontEnd, init: str) -> None:
+    kind, _, where = init.partition(":")
+    if kind == "whisper_base":
+        init_from_whisper(front_end, read_whisper_base(Path(where)))
+    elif kind == "detector":
+        load_front_end(front_end, Path(where))
+    elif kind == "xlsr":
+        load_pretrained_xlsr(front_end, where)
+
+
+class Views(Dataset[tuple[Tensor, int]]):
+    """Endless random training views; view k is the same in every run with the same seed."""
+
+    def __init__(self, cache: ClipCache, recipe: Recipe, length: int) -> None:
+        self.cache, self.recipe, self.length = cache, recipe, length
+        self.odds = draw_odds(cache.clips) if recipe.balance else np.full(len(cache), 1 / len(cache))
+        human = np.array([clip.is_bonafide for clip in cache.clips]) * self.odds
+        self.human_odds = human / human.sum()
+
+    def __getitem__(self, k: int) -> tuple[Tensor, int]:
+        rng = np.random.default_rng([self.recipe.seed, k])
+        i = int(rng.choice(len(self.cache), p=self.odds))
+        label = int(self.cache.clips[i].is_bonafide)
+        twin = not label and rng.random() < self.recipe.copy_synthesis
+        if twin:
+            i = int(rng.choice(len(self.cache), p=self.human_odds))
+        coded = self.cache.variants(i) > 1 and rng.random() < self.recipe.augment.coded
+        wave = self.cache.wave(i, int(rng.integers(1, self.cache.variants(i))) if coded else 0)
+        if twin:
+            # Longer than the view, for the changes that shorten it; vocoding all of it would be slow.
+            wave = copy_synthesis(random_cut(wave, self.length * 5 // 4, rng), rng)
+        return torch.from_numpy(augment(wave, self.length, self.recipe.augment, rng)), label
+
+
+class From(Sampler[int]):
+    """start, start + 1, ..., stop - 1: a run that goes on skips what it has seen."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.range = range(start, stop)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.range)
+
+    def __len__(self) -> int:
+        return len(self.range)
+
+
+def draw_odds(clips: list[Clip]) -> np.ndarray:
+    """Chance of each clip [clips]: classes alike; within a class, a source by the root of its size."""
+    keys = [(clip.is_bonafide, clip.group) for clip in clips]
+    sizes = {key: keys.count(key) for key in set(keys)}
+    odds = np.array([sizes[key] ** -0.5 for key in keys])
+    for label in (True, False):
+        of_class = np.array([clip.is_bonafide == label for clip in clips])
+        odds[of_class] /= 2 * odds[of_class].sum()
+    return odds / odds.sum()
+
+
+def learning_rate_factor(step: int, recipe: Recipe) -> float:
+    """Linear warm-up, then half a cosine down to 2 %."""
+    if step < recipe.warmup_steps:
+        return (step + 1) / recipe.warmup_steps
+    done = (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+class Run:
+    """The state of a training run: live weights, averaged weights, optimiser, step."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.config = next(iter(recipe.models.values()))  # front-end and windows are the same in all
+        self.folder = Path(recipe.output_dir)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(recipe.seed)
+        self.accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
+        self.jury, self.averaged = Jury(recipe), Jury(recipe)
+        self.averaged.load_state_dict(self.jury.state_dict())
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": self.jury.front_end.parameters(), "lr": recipe.front_end_lr},
+                {"params": self.jury.heads.parameters(), "lr": recipe.head_lr},
+            ],
+            weight_decay=recipe.weight_decay,
+        )
+        self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
+        self.step, self.best = 0, math.inf
+
+    def resume(self) -> None:
+        """Go on from last.pt if this run was cut off."""
+        path = self.folder / "last.pt"
+        if path.exists():
+            state = torch.load(path, weights_only=True)
+            self.jury.load_state_dict(state["jury"])
+            self.averaged.load_state_dict(state["averaged"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.best = state["step"], state["best"]
+            log.info("going on from step %d", self.step)
+
+    def save(self) -> None:
+        """Write last.pt so that a kill at any moment leaves a whole file."""
+        state = {
+            "jury": self.jury.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "best": self.best,
+        }
+        torch.save(state, self.folder / "last.pt.part")
+        os.replace(self.folder / "last.pt.part", self.folder / "last.pt")
+
+    def train_step(self, jury: nn.Module, wave: Tensor, label: Tensor) -> dict[str, float]:
+        """One update; returns the loss of each detector."""
+        for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+            group["lr"] = base * learning_rate_factor(self.step, self.recipe)
+        weights = torch.tensor(self.recipe.class_weights, device=wave.device)
+        losses = {
+            name: nn.functional.cross_entropy(
+                logits.float(), label, weight=weights, label_smoothing=self.recipe.label_smoothing
+            )
+            for name, logits in jury(wave).items()
+        }
+        self.optimizer.zero_grad()
+        self.accelerator.backward(torch.stack(list(losses.values())).sum())
+        self.accelerator.clip_grad_norm_(jury.parameters(), self.recipe.clip_grad)
+        self.optimizer.step()
+        self.step += 1
+        self._average()
+        return {name: loss.item() for name, loss in losses.items()}
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # Early on, the average would be dominated by the untrained heads: let it follow faster.
+        keep = min(self.recipe.average, self.step / (self.step + 10))
+        live = self.jury.state_dict()
+        for name, value in self.averaged.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(live[name].to(value.device, value.dtype), 1 - keep)
+            else:
+                value.copy_(live[name])
+
+    def evaluate(self, dev: ClipCache) -> dict[str, Any]:
+        """EER on dev, pooled and per source; the best average so far is saved as the result."""
+        device = self.accelerator.device
+        self.averaged.to(device).eval()
+        scores = score_clips(self.averaged, self.config, (dev.wave(i) for i in range(len(dev))), device)
+        reports = {name: eer_by_source(dev.clips, values) for name, values in scores.items()}
+        badness = float(np.mean([r["pooled"] + r["macro"] for r in reports.values()]))
+        if badness < self.best:
+            self.best = badness
+            for name, model in self.averaged.members.items():
+                save_model(model, name, self.folder / name, {"step": self.step, "dev_eer": reports[name]})
+        return reports
+
+
+def train(recipe: Recipe) -> None:
+    """Run the recipe to its end. Losses and dev EERs go to `output_dir`/log.jsonl."""
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    caches = {}
+    for split, variants in (("train", recipe.coded_variants), ("dev", 0)):
+        clips = read_manifest(Path(recipe.manifest), split)
+        caches[split] = build_cache(Path(recipe.cache_dir) / split, clips, variants, recipe.seed)
+    run = Run(recipe)
+    run.resume()
+    views = Views(caches["train"], recipe, run.config.window_samples)
+    order = From(run.step * recipe.batch_size, recipe.steps * recipe.batch_size)
+    loader = DataLoader(views, recipe.batch_size, sampler=order, num_workers=recipe.workers, drop_last=True)
+    jury, run.optimizer, loader = run.accelerator.prepare(run.jury, run.optimizer, loader)
+    jury.train()
+    recent: list[dict[str, float]] = []
+    for wave, label in loader:
+        recent.append(run.train_step(jury, wave, label))
+        if run.step % 25 == 0:
+            means = {name: float(np.mean([r[name] for r in recent])) for name in recent[0]}
+            recent.clear()
+            _record(run, {"step": run.step, "loss": means})
+        if run.step % recipe.evaluate_every == 0 or run.step == recipe.steps:
+            if run.accelerator.is_main_process:
+                _record(run, {"step": run.step, "dev": run.evaluate(caches["dev"])})
+                run.save()
+            run.accelerator.wait_for_everyone()
+
+
+def _record(run: Run, entry: dict[str, Any]) -> None:
+    if run.accelerator.is_main_process:
+        log.info("%s", entry)
+        with (run.folder / "log.jsonl").open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "detectors", nargs="+", choices=sorted(CONFIGS), help="one, or several that share a front-end"
+    )
+    parser.add_argument("--config", type=Path, required=True, help="YAML recipe, see assets/recipes/")
+
+
+def run(args: argparse.Namespace) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    train(read_recipe(args.config, args.detectors))
+    return 0
