@@ -33,9 +33,6 @@ class AugmentConfig:
     rawboost_algorithms: tuple[int, ...] = (1, 2, 3, 5)
 
 
-NO_AUGMENTATION = AugmentConfig(0, 0, 0, 0, 0, 0, 0, 0)
-
-
 def augment(wave: np.ndarray, length: int, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
     """One random training view: float32 [s] in, float32 [length] out (cut at random or repeated)."""
 

@@ -63,8 +63,11 @@ def load_model(folder: Path, detector: str) -> Sls | FakeMamba:
 
 
 def load_exactly(model: torch.nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
-    """load_state_dict, with every leftover or missing name in a DetectorError."""
-    result = model.load_state_dict(tensors, strict=False)
+    """load_state_dict, with leftover or missing names and wrong shapes in a DetectorError."""
+    try:
+        result = model.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:  # torch's word for a tensor of another shape
+        raise DetectorError(f"{source} does not fit the model: {error}") from error
     if result.missing_keys or result.unexpected_keys:
         raise DetectorError(
             f"{source} does not fit the model. Missing: {_some(result.missing_keys)}. "

@@ -5,10 +5,11 @@ Decoding and transcoding 6,000 clips in every epoch would cost more than the mod
 holds each clip as it is and, for `train`, once more after a random codec.
 """
 
-import csv
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,7 @@ import numpy as np
 from detectors.audio import load_audio
 from detectors.codecs import CODECS, round_trip
 from detectors.errors import DetectorError
+from detectors.protocols import read_trials
 
 
 @dataclass(frozen=True)
@@ -31,19 +33,16 @@ class Clip:
 
 def read_manifest(path: Path, split: str) -> list[Clip]:
     """The clips of one split. Raises DetectorError when a needed column or the split is missing."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    needed = {"path", "utt_id", "label", "split"}
-    if rows and not needed <= rows[0].keys():
-        raise DetectorError(f"{path} lacks the columns {sorted(needed - rows[0].keys())}.")
-    clips = [
-        Clip(row["utt_id"], str(path.parent / row["path"]), row["label"] == "bonafide", row.get("source", ""))
-        for row in rows
-        if row["split"] == split
+    trials = read_trials(path)
+    if not any(trials.phases):
+        raise DetectorError(f"{path} has no split column, so it does not say what to train on.")
+    trials = trials.select(split)
+    return [
+        Clip(utt_id, audio, bool(is_bonafide), group)
+        for utt_id, audio, is_bonafide, group in zip(
+            trials.utt_ids, trials.paths, trials.is_bonafide, trials.groups, strict=True
+        )
     ]
-    if not clips:
-        raise DetectorError(f"{path} has no clip in split {split!r}.")
-    return clips
 
 
 class ClipCache:
@@ -69,18 +68,26 @@ class ClipCache:
 
 
 def build_cache(folder: Path, clips: list[Clip], coded_variants: int, seed: int) -> ClipCache:
-    """Decode every clip into `folder` (kept if it is complete already)."""
-    if not (folder / "index.json").exists():
+    """Decode every clip into `folder`, unless just these clips are there already."""
+    drawn = (coded_variants, seed) if coded_variants else ()
+    made_from = sha256(repr((clips, drawn)).encode()).hexdigest()
+    if _made_from(folder) != made_from:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "index.json").unlink(missing_ok=True)
         bounds = []
         with (folder / "samples.int16").open("wb") as out:
             for clip in clips:
                 bounds.append([_append(out, wave) for wave in _renderings(clip, coded_variants, seed)])
-        # Written last: its presence means that the samples are complete.
-        (folder / "index.json").write_text(
-            json.dumps({"clips": [asdict(c) for c in clips], "bounds": bounds})
-        )
+        # Renamed last: its presence means that the samples are complete.
+        index = {"made_from": made_from, "clips": [asdict(c) for c in clips], "bounds": bounds}
+        (folder / "index.json.part").write_text(json.dumps(index))
+        os.replace(folder / "index.json.part", folder / "index.json")
     return ClipCache(folder)
+
+
+def _made_from(folder: Path) -> str | None:
+    index = folder / "index.json"
+    return json.loads(index.read_text()).get("made_from") if index.exists() else None
 
 
 def _renderings(clip: Clip, coded_variants: int, seed: int) -> Iterator[np.ndarray]:
@@ -95,5 +102,5 @@ def _renderings(clip: Clip, coded_variants: int, seed: int) -> Iterator[np.ndarr
 
 def _append(out: BinaryIO, wave: np.ndarray) -> tuple[int, int]:
     start = out.tell() // 2
-    (np.clip(wave, -1, 1) * 32767).astype(np.int16).tofile(out)
+    np.clip(np.round(wave * 32768), -32768, 32767).astype(np.int16).tofile(out)
     return start, start + len(wave)

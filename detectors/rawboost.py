@@ -15,7 +15,8 @@ NON_LINEAR_TERMS = 5
 
 
 def rawboost(wave: np.ndarray, algorithm: int, rng: np.random.Generator) -> np.ndarray:
-    """Apply one of the algorithms 1-8; the result's peak is at most 1."""
+    """Apply one of the algorithms 1-8. As in the paper, SSI comes last and is not normalised again:
+    with 3, 4, 6 or 7 the peak may pass 1."""
     if algorithm == 8:
         noisy = _peak_limited(convolutive(wave, rng) + impulsive(wave, rng))
     else:

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from detectors.augment import AugmentConfig
 from detectors.config import CONFIGS, DetectorConfig, config_from_dict
 from detectors.errors import DetectorError
+
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
@@ -47,36 +49,58 @@ class Recipe:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
+#: What `init` may begin with; nothing before the colon means random weights.
+INITS = ("", "whisper_base", "detector", "xlsr")
+
+
 def read_recipe(path: Path, detectors: list[str]) -> Recipe:
     """Read the YAML file and keep the named detectors.
 
-    Raises DetectorError for a missing file, an unknown key or a detector that it does not describe.
+    Raises DetectorError for a missing or broken file, an unknown key or kind, a value that is not
+    a number where one is needed, or a detector that it does not describe.
     """
-    if not path.is_file():
-        raise DetectorError(f"There is no training recipe at {path}.")
-    values: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
-    _refuse_unknown(values, {f.name for f in fields(Recipe)}, path)
-    described = values.get("models", {})
+    values = _read_yaml(path)
+    front_end = values.pop("front_end", None) or {}
+    described = values.get("models") or {}
     missing = [name for name in detectors if name not in described or name not in CONFIGS]
     if missing:
         raise DetectorError(f"{path} describes {sorted(described)}; it has nothing for {', '.join(missing)}.")
-    front_end = values.pop("front_end", None)
-    values["models"] = {name: _model_config(name, described[name], front_end) for name in detectors}
-    if len({(m.front_end, m.window_samples, m.hop_samples) for m in values["models"].values()}) > 1:
+    try:
+        values["models"] = {
+            name: config_from_dict(name, {"front_end": front_end, **described[name]}) for name in detectors
+        }
+        values["augment"] = _record(AugmentConfig, values.get("augment") or {}, path)
+        recipe = _record(Recipe, values, path)
+    except (TypeError, ValueError) as error:
+        raise DetectorError(f"{path} is not a usable recipe: {error}.") from error
+    if len({(m.front_end, m.window_samples, m.hop_samples) for m in recipe.models.values()}) > 1:
         raise DetectorError(f"{path}: detectors that train together need the same front-end and windows.")
-    if "augment" in values:
-        _refuse_unknown(values["augment"], {f.name for f in fields(AugmentConfig)}, path)
-        values["augment"] = AugmentConfig(**values["augment"])
-    return Recipe(**values)
+    if recipe.init.partition(":")[0] not in INITS:
+        raise DetectorError(
+            f"{path}: init {recipe.init!r} is not known. Known: {', '.join(filter(None, INITS))}."
+        )
+    return recipe
 
 
-def _model_config(name: str, values: dict[str, Any], front_end: dict[str, Any] | None) -> DetectorConfig:
-    return config_from_dict(name, {"front_end": front_end or {}, **values})
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise DetectorError(f"There is no training recipe at {path}.")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise DetectorError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise DetectorError(f"{path} must be a mapping of keys to values.")
+    return values
 
 
-def _refuse_unknown(values: dict[str, Any], known: set[str], path: Path) -> None:
-    unknown = sorted(values.keys() - known - {"front_end"})
+def _record(kind: type[Record], values: dict[str, Any], path: Path) -> Record:
+    """A dataclass from YAML values; YAML reads 1e-4 as text, so numbers are made numbers."""
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(values.keys() - known.keys())
     if unknown:
         raise DetectorError(
             f"{path} has unknown keys: {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
         )
+    numbers = {name: f.type for name, f in known.items() if f.type in (int, float)}
+    return kind(**{name: numbers[name](v) if name in numbers else v for name, v in values.items()})

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DataLoaderConfiguration, DistributedDataParallelKwargs
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -81,9 +81,10 @@ class Views(Dataset[tuple[Tensor, int]]):
             i = int(rng.choice(len(self.cache), p=self.human_odds))
         coded = self.cache.variants(i) > 1 and rng.random() < self.recipe.augment.coded
         wave = self.cache.wave(i, int(rng.integers(1, self.cache.variants(i))) if coded else 0)
+        # Longer than the view, for the changes that shorten it; vocoding a whole clip would be slow.
+        wave = random_cut(wave, self.length * 5 // 4, rng)
         if twin:
-            # Longer than the view, for the changes that shorten it; vocoding all of it would be slow.
-            wave = copy_synthesis(random_cut(wave, self.length * 5 // 4, rng), rng)
+            wave = copy_synthesis(wave, rng)
         return torch.from_numpy(augment(wave, self.length, self.recipe.augment, rng)), label
 
 
@@ -119,6 +120,16 @@ def learning_rate_factor(step: int, recipe: Recipe) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
+def _accelerator(recipe: Recipe) -> Accelerator:
+    """Several processes share each batch; a detector alone leaves parts of the front-end unused
+    (SLS the final norm), which torch must be told."""
+    return Accelerator(
+        mixed_precision=recipe.mixed_precision,
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+
+
 class Run:
     """The state of a training run: live weights, averaged weights, optimiser, step."""
 
@@ -128,7 +139,7 @@ class Run:
         self.folder = Path(recipe.output_dir)
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
-        self.accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
+        self.accelerator = _accelerator(recipe)
         self.jury, self.averaged = Jury(recipe), Jury(recipe)
         self.averaged.load_state_dict(self.jury.state_dict())
         self.optimizer = torch.optim.AdamW(
@@ -145,7 +156,7 @@ class Run:
         """Go on from last.pt if this run was cut off."""
         path = self.folder / "last.pt"
         if path.exists():
-            state = torch.load(path, weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
             self.jury.load_state_dict(state["jury"])
             self.averaged.load_state_dict(state["averaged"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -212,11 +223,17 @@ def train(recipe: Recipe) -> None:
     """Run the recipe to its end. Losses and dev EERs go to `output_dir`/log.jsonl."""
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    caches = {}
-    for split, variants in (("train", recipe.coded_variants), ("dev", 0)):
-        clips = read_manifest(Path(recipe.manifest), split)
-        caches[split] = build_cache(Path(recipe.cache_dir) / split, clips, variants, recipe.seed)
     run = Run(recipe)
+    with run.accelerator.main_process_first():  # the others then find the cache complete
+        caches = {
+            split: build_cache(
+                Path(recipe.cache_dir) / split,
+                read_manifest(Path(recipe.manifest), split),
+                recipe.coded_variants if split == "train" else 0,
+                recipe.seed,
+            )
+            for split in ("train", "dev")
+        }
     run.resume()
     views = Views(caches["train"], recipe, run.config.window_samples)
     order = From(run.step * recipe.batch_size, recipe.steps * recipe.batch_size)

@@ -6,8 +6,8 @@ per channel d with a state of n numbers. Shapes: x, dt [b, t, d]; A [d, n]; B, C
 result [b, t, d]. `dt` is already positive (after softplus).
 """
 
-import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,34 +31,40 @@ def scan_reference(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Te
     return torch.stack(outputs, dim=1)
 
 
-def scan_chunked(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """About 2 sqrt(t) tensor steps instead of t, in plain torch on any device.
+class _Recurrence(torch.autograd.Function):
+    """h_t = decay_t h_{t-1} + drive_t over dimension 1, with the backward pass written out.
 
-    Time is cut into chunks that run side by side from an empty state; then the chunks' end states
-    are chained, and what each chunk inherits is added with the decay it has had by then. Every
-    factor is a product of exp(dt A) <= 1, so nothing can overflow.
+    Autograd would keep a graph node and a tensor for every step; here the states are one tensor and
+    the gradient is the same recurrence run backwards: g_t += decay_{t+1} g_{t+1}.
     """
-    batch, frames, channels = x.shape
-    length = math.isqrt(max(frames - 1, 0)) + 1
-    chunks = -(-frames // length)
+
+    @staticmethod
+    def forward(ctx: Any, decay: Tensor, drive: Tensor) -> Tensor:
+        states = torch.empty_like(drive)
+        states[:, 0] = drive[:, 0]
+        for t in range(1, drive.shape[1]):
+            torch.addcmul(drive[:, t], decay[:, t], states[:, t - 1], out=states[:, t])
+        ctx.save_for_backward(decay, states)
+        return states
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        decay, states = ctx.saved_tensors
+        grad = grads[0].clone()
+        for t in range(grad.shape[1] - 2, -1, -1):
+            grad[:, t].addcmul_(decay[:, t + 1], grad[:, t + 1])
+        grad_decay = torch.zeros_like(decay)
+        torch.mul(grad[:, 1:], states[:, :-1], out=grad_decay[:, 1:])
+        return grad_decay, grad
+
+
+def scan_torch(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    """Plain torch on any device: what does not depend on the state is computed for all frames at once,
+    and one fused step a frame is left."""
     decay = torch.exp(dt[..., None] * A)  # [b, t, d, n]
     drive = (dt * x)[..., None] * B[:, :, None, :]
-    missing = chunks * length - frames
-    if missing:  # the padded steps come last and are dropped below
-        decay, drive = (torch.nn.functional.pad(v, (0, 0, 0, 0, 0, missing)) for v in (decay, drive))
-    decay, drive = (v.view(batch, chunks, length, channels, -1) for v in (decay, drive))
-
-    local, passed = [drive[:, :, 0]], [decay[:, :, 0]]
-    for step in range(1, length):
-        local.append(decay[:, :, step] * local[-1] + drive[:, :, step])
-        passed.append(decay[:, :, step] * passed[-1])
-
-    inherited = [torch.zeros_like(local[0][:, 0])]
-    for chunk in range(chunks - 1):
-        inherited.append(passed[-1][:, chunk] * inherited[-1] + local[-1][:, chunk])
-    states = torch.stack(local, 2) + torch.stack(passed, 2) * torch.stack(inherited, 1)[:, :, None]
-    states = states.flatten(1, 2)[:, :frames]  # [b, t, d, n]
-    return (states * C[:, :, None, :]).sum(-1) + D * x
+    states = _Recurrence.apply(decay, drive)
+    return torch.einsum("btdn,btn->btd", states, C) + D * x
 
 
 def scan_kernel(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
@@ -72,6 +78,6 @@ def scan_kernel(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tenso
 
 
 def selective_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """The fastest way that works here: the kernel on CUDA where installed, else chunked torch."""
-    scan: Scan = scan_kernel if x.is_cuda and _kernel is not None else scan_chunked
+    """The fastest way that works here: the kernel on CUDA where installed, else plain torch."""
+    scan: Scan = scan_kernel if x.is_cuda and _kernel is not None else scan_torch
     return scan(x, dt, A, B, C, D)

@@ -1,0 +1,134 @@
+"""A recipe is read as it is written, or refused with a message that names the mistake."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from detectors.augment import AugmentConfig
+from detectors.config import CONFIGS, FakeMambaConfig, FrontEndConfig, SlsConfig
+from detectors.errors import DetectorError
+from detectors.recipe import Recipe, read_recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "assets" / "recipes").glob("*.yaml"))
+SMALL = """
+manifest: data/m.csv
+output_dir: out
+cache_dir: cache
+front_end: {layers: 2, hidden: 32, heads: 2, ffn: 64}
+models:
+  sls: {window_samples: 8000, hop_samples: 4000, fc_hidden: 8}
+  fake_mamba: {window_samples: 8000, hop_samples: 4000, dim: 16, layers: 1}
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_recipes_are_shipped() -> None:
+    assert "mini" in {path.stem for path in RECIPES}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_shipped_recipe_trains_what_it_describes(path: Path) -> None:
+    described = list(yaml.safe_load(path.read_text())["models"])
+    together = [[*described]] if path.stem == "mini" else []  # the papers' windows differ
+    for detectors in (*together, *([name] for name in described)):
+        recipe = read_recipe(path, detectors)
+        assert list(recipe.models) == detectors
+        for name, config in recipe.models.items():
+            assert isinstance(config, CONFIGS[name])
+            assert 0 < config.hop_samples <= config.window_samples
+        # One front-end is trained for all of them.
+        assert len({config.front_end for config in recipe.models.values()}) == 1
+        for number in (recipe.front_end_lr, recipe.head_lr, recipe.weight_decay, recipe.average):
+            assert isinstance(number, float)  # YAML takes "1e-4" for a string
+        assert isinstance(recipe.augment, AugmentConfig)
+
+
+def test_the_models_share_the_front_end_and_the_rest_has_defaults(tmp_path: Path) -> None:
+    recipe = read_recipe(written(tmp_path, SMALL), ["fake_mamba", "sls"])
+    front_end = FrontEndConfig(layers=2, hidden=32, heads=2, ffn=64)
+    assert recipe == Recipe(
+        models={
+            "fake_mamba": FakeMambaConfig(front_end, 8_000, 4_000, dim=16, layers=1),
+            "sls": SlsConfig(front_end, 8_000, 4_000, fc_hidden=8),
+        },
+        manifest="data/m.csv",
+        output_dir="out",
+        cache_dir="cache",
+    )
+
+
+def test_only_the_named_detectors_are_kept(tmp_path: Path) -> None:
+    assert list(read_recipe(written(tmp_path, SMALL), ["sls"]).models) == ["sls"]
+
+
+def test_augmentation_is_set_one_chance_at_a_time(tmp_path: Path) -> None:
+    path = written(tmp_path, SMALL + "augment: {room: 0.5, rawboost_algorithms: [4]}\n")
+    augment = read_recipe(path, ["sls"]).augment
+    assert augment.room == 0.5
+    assert list(augment.rawboost_algorithms) == [4]
+    assert augment.trim == AugmentConfig().trim
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DetectorError, match=r"no training recipe at .*nowhere\.yaml"):
+        read_recipe(tmp_path / "nowhere.yaml", ["sls"])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("models: [", "not valid YAML"),
+        ("- a\n- b\n", "must be a mapping"),
+        (SMALL.replace("manifest", "#manifest"), "missing 1 required positional argument: 'manifest'"),
+        (SMALL + "steps: many\n", "invalid literal for int.*'many'"),
+        (SMALL + "init: whisper:folder\n", "init 'whisper:folder' is not known. Known: whisper_base"),
+    ],
+)
+def test_a_mistake_in_the_file_is_explained(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(DetectorError, match=reason):
+        read_recipe(written(tmp_path, text), ["sls"])
+
+
+def test_a_number_that_yaml_takes_for_text_is_a_number(tmp_path: Path) -> None:
+    assert read_recipe(written(tmp_path, SMALL + "weight_decay: 1e-3\n"), ["sls"]).weight_decay == 1e-3
+
+
+def test_an_unknown_key_is_named_beside_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(DetectorError, match=r"unknown keys: stepz\. Known: .*steps"):
+        read_recipe(written(tmp_path, SMALL + "stepz: 10\n"), ["sls"])
+
+
+def test_an_unknown_change_is_named_beside_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(DetectorError, match=r"unknown keys: echo\. Known: .*room"):
+        read_recipe(written(tmp_path, SMALL + "augment: {echo: 1}\n"), ["sls"])
+
+
+def test_a_detector_that_is_not_described_is_named(tmp_path: Path) -> None:
+    text = "".join(line for line in SMALL.splitlines(keepends=True) if "fake_mamba" not in line)
+    with pytest.raises(DetectorError, match=r"describes \['sls'\]; it has nothing for fake_mamba"):
+        read_recipe(written(tmp_path, text), ["sls", "fake_mamba"])
+
+
+def test_a_detector_that_cannot_be_trained_is_named(tmp_path: Path) -> None:
+    text = SMALL + "  allm4add: {dim: 16}\n"
+    with pytest.raises(DetectorError, match="it has nothing for allm4add"):
+        read_recipe(written(tmp_path, text), ["allm4add"])
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [("hop_samples: 4000, fc", "hop_samples: 8000, fc"), ("fc_hidden: 8", "front_end: {layers: 3}")],
+)
+def test_detectors_that_would_see_different_features_are_not_trained_together(
+    tmp_path: Path, was: str, becomes: str
+) -> None:
+    path = written(tmp_path, SMALL.replace(was, becomes))
+    with pytest.raises(DetectorError, match="need the same front-end and windows"):
+        read_recipe(path, ["sls", "fake_mamba"])
+    assert list(read_recipe(path, ["sls"]).models) == ["sls"]

@@ -1,0 +1,361 @@
+"""Training, end to end on two kinds of sound that anyone can tell apart: tones and noise."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import Tensor, nn
+
+from detectors.__main__ import main
+from detectors.augment import AugmentConfig
+from detectors.checkpoints import load_model, read_config
+from detectors.corpus import Clip, ClipCache, build_cache, read_manifest
+from detectors.dev_scores import eer_by_source, score_clips, single
+from detectors.recipe import Recipe, read_recipe
+from detectors.train import Run, Views, draw_odds, learning_rate_factor, train
+
+DETECTORS = ["sls", "fake_mamba"]
+RECIPE = """
+manifest: {folder}/manifest.csv
+output_dir: {folder}/out
+cache_dir: {folder}/cache
+front_end: {{layers: 2, hidden: 32, heads: 2, ffn: 32, extractor: log_mel, extractor_channels: 32,
+            position_kernel: 8, position_groups: 4}}
+models:
+  sls: {{window_samples: 8000, hop_samples: 8000, fc_hidden: 8}}
+  fake_mamba: {{window_samples: 8000, hop_samples: 8000, dim: 16, layers: 1, d_state: 4}}
+augment: {{coded: 0, trim: 0, speed: 0, room: 0, low_pass: 0, rawboost: 0, noise_floor: 0, clipping: 0}}
+coded_variants: 0
+copy_synthesis: 0
+batch_size: 4
+steps: 30
+warmup_steps: 3
+evaluate_every: 15
+front_end_lr: 0.001
+head_lr: 0.003
+average: 0.8
+threads: 1
+"""
+
+
+def sound(is_bonafide: bool, seed: int) -> np.ndarray:
+    """0.6 s of a buzz with a pitch of its own (bona fide) or of noise (spoof)."""
+    rng = np.random.default_rng([seed, is_bonafide])
+    if not is_bonafide:
+        return 0.3 * rng.standard_normal(9_600).clip(-3, 3)
+    phase = 2 * np.pi * rng.uniform(100, 300) * np.arange(9_600) / 16_000
+    return sum(0.3 / k * np.sin(k * phase) for k in range(1, 20))
+
+
+def new_sounds(is_bonafide: bool) -> list[np.ndarray]:
+    return [sound(is_bonafide, seed).astype(np.float32) for seed in range(50, 55)]
+
+
+@pytest.fixture(autouse=True)
+def _on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Where sums come out alike every time; and leave torch's threads as they were."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 clips to train on and 6 to evaluate on, half of them tones, with a recipe."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rows = ["path,utt_id,label,split,source"]
+    for i in range(18):
+        is_bonafide, split = i % 2 == 0, "train" if i < 12 else "dev"
+        soundfile.write(folder / f"{i}.wav", sound(is_bonafide, i), 16_000, subtype="PCM_16")
+        rows.append(f"{i}.wav,utt{i},{'bonafide' if is_bonafide else 'spoof'},{split},src{i % 4}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    (folder / "recipe.yaml").write_text(RECIPE.format(folder=folder))
+    return folder
+
+
+@pytest.fixture
+def recipe(folder: Path, tmp_path: Path) -> Recipe:
+    """The recipe with an output folder of the test's own."""
+    return replace(read_recipe(folder / "recipe.yaml", DETECTORS), output_dir=str(tmp_path / "out"))
+
+
+@pytest.fixture
+def cache(folder: Path, tmp_path: Path) -> ClipCache:
+    return build_cache(tmp_path / "cache", read_manifest(folder / "manifest.csv", "train"), 1, 1)
+
+
+def log_of(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_both_detectors_learn_to_tell_tones_from_noise(folder: Path) -> None:
+    assert main(["train", *DETECTORS, "--config", str(folder / "recipe.yaml")]) == 0
+    entries = log_of(folder / "out")
+    assert [entry["step"] for entry in entries if "dev" in entry] == [15, 30]
+    for name in DETECTORS:
+        # Clips that no training step has seen, through the files that were written.
+        model = load_model(folder / "out" / name, name)
+        real, fake = (
+            score_clips(single(name, model), model.config, new_sounds(label), "cpu")[name]
+            for label in (True, False)
+        )
+        assert real.min() > fake.max()
+        config = read_config(folder / "out" / name)
+        assert config["step"] in (15, 30)
+        assert config["dev_eer"] == {
+            "pooled": 0,
+            "macro": 0,
+            "bonafide": 3,
+            "spoof": 3,
+            "sources": {"src1": {"eer": 0, "spoof": 2}, "src3": {"eer": 0, "spoof": 1}},
+        }
+
+
+def test_the_loss_of_each_detector_falls_and_is_logged(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses: list[dict[str, float]] = []
+    step = Run.train_step
+
+    def recorded(run: Run, jury: nn.Module, wave: Tensor, label: Tensor) -> dict[str, float]:
+        losses.append(step(run, jury, wave, label))
+        return losses[-1]
+
+    monkeypatch.setattr(Run, "train_step", recorded)
+    train(recipe)
+    assert len(losses) == recipe.steps
+    for name in DETECTORS:
+        first, last = (np.mean([loss[name] for loss in part]) for part in (losses[:5], losses[-5:]))
+        assert last < 0.6 * first
+    (logged,) = [entry for entry in log_of(Path(recipe.output_dir)) if "loss" in entry]
+    means = {name: np.mean([loss[name] for loss in losses[:25]]) for name in DETECTORS}
+    assert logged == {"step": 25, "loss": pytest.approx(means)}
+
+
+class Killed(Exception):
+    """Stands for a machine that goes away."""
+
+
+def kill_at(step: int, original: Callable[..., dict[str, float]]) -> Callable[..., dict[str, float]]:
+    def train_step(run: Run, *batch: Tensor) -> dict[str, float]:
+        if run.step == step:
+            raise Killed
+        return original(run, *batch)
+
+    return train_step
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_weights(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(recipe, steps=20, evaluate_every=10)
+    whole, cut = (replace(recipe, output_dir=str(tmp_path / name)) for name in ("whole", "cut"))
+    train(whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "train_step", kill_at(12, Run.train_step))
+        with pytest.raises(Killed):
+            train(cut)
+    assert torch.load(tmp_path / "cut" / "last.pt")["step"] == 10
+    train(cut)
+    expected, found = (torch.load(tmp_path / name / "last.pt") for name in ("whole", "cut"))
+    assert found["step"] == 20
+    for part in ("jury", "averaged"):
+        for name, value in expected[part].items():
+            torch.testing.assert_close(found[part][name], value, atol=1e-5, rtol=0, msg=f"{part} {name}")
+    evaluations = [[e["step"] for e in log_of(tmp_path / n) if "dev" in e] for n in ("whole", "cut")]
+    assert evaluations == [[10, 20], [10, 20]]
+
+
+def test_a_finished_run_is_left_as_it_is(recipe: Recipe) -> None:
+    recipe = replace(recipe, steps=2, evaluate_every=2)
+    train(recipe)
+    files = [Path(recipe.output_dir) / name for name in ("last.pt", "log.jsonl", "sls/model.safetensors")]
+    before = [(file.stat().st_mtime_ns, file.read_bytes()) for file in files]
+    train(recipe)
+    assert [(file.stat().st_mtime_ns, file.read_bytes()) for file in files] == before
+
+
+def test_only_a_better_evaluation_replaces_the_shipped_weights(
+    recipe: Recipe, folder: Path, tmp_path: Path
+) -> None:
+    dev = build_cache(tmp_path / "dev", read_manifest(folder / "manifest.csv", "dev"), 0, 1)
+    run = Run(recipe)
+    run.best = -1.0  # no error rate is better
+    run.evaluate(dev)
+    assert not (run.folder / "sls").exists()
+    run.best, run.step = 1_000.0, 7
+    reports = run.evaluate(dev)
+    assert run.best == pytest.approx(np.mean([r["pooled"] + r["macro"] for r in reports.values()]))
+    for name in DETECTORS:
+        assert read_config(run.folder / name)["step"] == 7
+
+
+def test_the_shipped_weights_are_the_average_and_follow_the_live_ones(recipe: Recipe) -> None:
+    run = Run(recipe)
+    run.recipe = replace(recipe, average=0.75)
+    with torch.no_grad():
+        for parameter in run.jury.parameters():
+            parameter.add_(1.0)
+    before = {name: value.clone() for name, value in run.averaged.state_dict().items()}
+    run.step = 1_000
+    run._average()
+    for name, value in run.averaged.named_parameters():
+        torch.testing.assert_close(value, before[name] + 0.25)
+    # After the first step the start counts for 1 part in 11 only.
+    run.step = 1
+    run._average()
+    for name, value in run.averaged.named_parameters():
+        torch.testing.assert_close(value, before[name] + 1 - 0.75 / 11)
+
+
+def test_one_detector_can_be_trained_from_the_front_end_of_another(recipe: Recipe, tmp_path: Path) -> None:
+    train(replace(recipe, steps=2, evaluate_every=2))
+    start = Path(recipe.output_dir) / "sls"
+    models = {"fake_mamba": recipe.models["fake_mamba"]}
+    alone = replace(recipe, models=models, init=f"detector:{start}", output_dir=str(tmp_path))
+    expected = load_model(start, "sls").front_end.state_dict()
+    for name, value in Run(alone).jury.front_end.state_dict().items():
+        torch.testing.assert_close(value, expected[name])
+
+
+def test_the_detectors_share_one_front_end(recipe: Recipe) -> None:
+    jury = Run(recipe).jury
+    assert all(member.front_end is jury.front_end for member in jury.members.values())
+    parameters = [id(p) for p in (*jury.front_end.parameters(), *jury.heads.parameters())]
+    assert sorted(parameters) == sorted(id(p) for p in jury.parameters())  # each is trained, each once
+    logits = jury(torch.zeros(3, 8_000))
+    assert {name: tuple(value.shape) for name, value in logits.items()} == {n: (3, 2) for n in DETECTORS}
+
+
+def test_views_depend_on_the_seed_and_the_number_alone(cache: ClipCache, recipe: Recipe) -> None:
+    recipe = replace(recipe, augment=AugmentConfig())
+    views, again = Views(cache, recipe, 8_000), Views(cache, recipe, 8_000)
+    other = Views(cache, replace(recipe, seed=recipe.seed + 1), 8_000)
+    numbers = [7, 0, 3, 100_000]
+    for k in numbers:
+        (wave, label), (wave_again, label_again) = views[k], again[k]
+        assert wave.shape == (8_000,)
+        assert wave.dtype == torch.float32
+        assert label == label_again
+        torch.testing.assert_close(wave, wave_again, rtol=0, atol=0)
+    assert not all(torch.equal(views[k][0], other[k][0]) for k in numbers)
+    assert not torch.equal(views[0][0], views[1][0])
+
+
+def test_a_view_is_of_the_clip_whose_label_it_bears(cache: ClipCache, recipe: Recipe) -> None:
+    views = Views(cache, recipe, 8_000)
+    labels = []
+    for k in range(30):
+        wave, label = views[k]
+        spectrum = np.abs(np.fft.rfft(wave.numpy())) ** 2
+        is_tone = np.sort(spectrum)[-50:].sum() > 0.8 * spectrum.sum()
+        assert label == int(is_tone)
+        labels.append(label)
+    assert 8 < sum(labels) < 22
+
+
+def test_coded_views_come_as_often_as_their_chance_says(cache: ClipCache, recipe: Recipe) -> None:
+    def drawn(coded: float, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        variants: list[int] = []
+        original = cache.wave
+
+        def wave(i: int, variant: int = 0) -> np.ndarray:
+            variants.append(variant)
+            return original(i, variant)
+
+        monkeypatch.setattr(cache, "wave", wave)
+        views = Views(cache, replace(recipe, augment=replace(recipe.augment, coded=coded)), 8_000)
+        for k in range(60):
+            views[k]
+        return variants
+
+    with pytest.MonkeyPatch.context() as patch:
+        assert set(drawn(0.0, patch)) == {0}
+    with pytest.MonkeyPatch.context() as patch:
+        assert set(drawn(1.0, patch)) == {1}
+    with pytest.MonkeyPatch.context() as patch:
+        assert 15 < sum(drawn(0.5, patch)) < 45
+
+
+def test_draw_odds_weigh_classes_alike_and_sources_by_the_root_of_their_size() -> None:
+    sizes = {(True, "mic"): 100, (False, "big"): 64, (False, "small"): 4}
+    clips = [Clip("", "", label, group) for (label, group), n in sizes.items() for _ in range(n)]
+    odds = draw_odds(clips)
+    assert odds.sum() == pytest.approx(1)
+    assert odds[:100].sum() == pytest.approx(0.5)
+    assert odds[100:164].sum() == pytest.approx(0.5 * 8 / (8 + 2))
+    assert odds[164:].sum() == pytest.approx(0.5 * 2 / (8 + 2))
+    assert np.ptp(odds[:100]) == 0
+
+
+def test_a_source_name_that_both_classes_use_is_two_sources() -> None:
+    clips = [Clip("", "", i < 3, "same") for i in range(12)]
+    odds = draw_odds(clips)
+    np.testing.assert_allclose(odds, [1 / 6] * 3 + [1 / 18] * 9)
+
+
+def test_draw_odds_of_one_class_still_sum_to_one() -> None:
+    assert draw_odds([Clip("", "", False, "x")] * 5) == pytest.approx(np.full(5, 0.2))
+
+
+def test_the_learning_rate_rises_linearly_then_falls_as_half_a_cosine(recipe: Recipe) -> None:
+    recipe = replace(recipe, steps=110, warmup_steps=10)
+    factors = np.array([learning_rate_factor(step, recipe) for step in range(111)])
+    np.testing.assert_allclose(factors[:10], np.arange(1, 11) / 10)
+    assert factors[10] == 1
+    assert (np.diff(factors[10:]) < 0).all()
+    assert factors[60] == pytest.approx((1 + 0.02) / 2)
+    assert factors[110] == pytest.approx(0.02)
+    assert learning_rate_factor(1_000, recipe) == pytest.approx(0.02)
+    assert learning_rate_factor(0, replace(recipe, warmup_steps=0)) == 1
+
+
+def test_scores_per_source_by_hand() -> None:
+    clips = [Clip("", "", True, "mic")] * 2 + [Clip("", "", False, "a")] * 2 + [Clip("", "", False, "b")]
+    report = eer_by_source(clips, np.array([1.0, 2.0, -1.0, -2.0, 3.0]))
+    assert report["sources"] == {"a": {"eer": 0.0, "spoof": 2}, "b": {"eer": 100.0, "spoof": 1}}
+    assert report["macro"] == 50
+    assert (report["bonafide"], report["spoof"]) == (2, 3)
+    assert 0 < report["pooled"] < 100
+
+
+def test_a_clip_of_several_windows_scores_their_mean(recipe: Recipe) -> None:
+    """Windows of many clips share batches; each score must still be of its own clip."""
+    run = Run(recipe)
+    jury = run.averaged.eval()
+    parts = [sound(i % 2 == 0, i)[:8_000].astype(np.float32) for i in range(20)]
+    with torch.inference_mode():
+        alone = {
+            name: logits[:, 1].numpy() for name, logits in jury(torch.from_numpy(np.stack(parts))).items()
+        }
+    clips = [parts[0], np.concatenate(parts[1:19]), parts[19]]  # 1, 18 and 1 windows
+    for name, scores in score_clips(jury, run.config, clips, "cpu").items():
+        expected = [alone[name][0], alone[name][1:19].mean(), alone[name][19]]
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+def test_copy_synthesis_makes_spoofs_of_bona_fide_clips(
+    cache: ClipCache, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, drawn = cache.wave, []
+
+    def wave(i: int, variant: int = 0) -> np.ndarray:
+        drawn.append(i)
+        return original(i, variant)
+
+    monkeypatch.setattr(cache, "wave", wave)
+    for share, spoofs_are_bonafide_clips in ((0.0, {False}), (1.0, {True}), (0.5, {False, True})):
+        drawn.clear()
+        views = Views(cache, replace(recipe, copy_synthesis=share), 8_000)
+        labels = [views[k][1] for k in range(20)]
+        kinds = [cache.clips[i].is_bonafide for i in drawn]
+        assert {kind for kind, label in zip(kinds, labels, strict=True) if label == 1} == {True}
+        assert {
+            kind for kind, label in zip(kinds, labels, strict=True) if label == 0
+        } == spoofs_are_bonafide_clips
