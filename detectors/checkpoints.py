@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -30,10 +31,11 @@ def save_model(
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous()
         for name, value in model.state_dict().items()
     }
-    save_file(tensors, folder / (WEIGHTS + ".part"))
-    os.replace(folder / (WEIGHTS + ".part"), folder / WEIGHTS)
     config = {"detector": detector, "model": config_to_dict(model.config), **extra}
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    # The weights come last and at once: where they are, the folder is whole.
+    save_file(tensors, folder / (WEIGHTS + ".part"))
+    os.replace(folder / (WEIGHTS + ".part"), folder / WEIGHTS)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -41,7 +43,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file() or not (folder / WEIGHTS).is_file():
         raise DetectorError(f"{folder} is no checkpoint folder: it needs {WEIGHTS} and {CONFIG}.")
-    config: dict[str, Any] = json.loads(path.read_text())
+    try:
+        config: dict[str, Any] = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise DetectorError(f"{path} is damaged: {error}. Fetch or save the checkpoint again.") from error
     if config.get("detector") not in CONFIGS:
         raise DetectorError(
             f"{path} is of detector {config.get('detector')!r}; known: {', '.join(sorted(CONFIGS))}."
@@ -57,9 +62,25 @@ def load_model(folder: Path, detector: str) -> Sls | FakeMamba:
     config = read_config(folder)
     if config["detector"] != detector:
         raise DetectorError(f"{folder} holds the detector {config['detector']}, not {detector}.")
-    model = build_model(config_from_dict(detector, config["model"]))
-    load_exactly(model, load_file(folder / WEIGHTS), folder)
+    try:
+        sizes = config_from_dict(detector, config["model"])
+    except (KeyError, TypeError) as error:
+        raise DetectorError(
+            f"{folder / CONFIG} has other fields than this version reads ({error}). "
+            "Save the checkpoint again with this version."
+        ) from error
+    model = build_model(sizes)
+    load_exactly(model, _read_weights(folder), folder)
     return model.eval()
+
+
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise DetectorError(
+            f"{folder / WEIGHTS} is damaged: {error}. Fetch or save the checkpoint again."
+        ) from error
 
 
 def load_exactly(model: torch.nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
@@ -78,7 +99,7 @@ def load_exactly(model: torch.nn.Module, tensors: dict[str, Tensor], source: Pat
 def load_front_end(front_end: XlsrFrontEnd, folder: Path) -> None:
     """Load only the front-end of one of our checkpoints, to start another detector from it."""
     prefix = "front_end."
-    tensors = load_file(folder / WEIGHTS)
+    tensors = _read_weights(folder)
     load_exactly(front_end, {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}, folder)
 
 

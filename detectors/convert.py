@@ -6,7 +6,6 @@ weights were seen with another depth than the paper's.
 """
 
 import argparse
-import pickle
 import re
 import sys
 from pathlib import Path
@@ -42,7 +41,7 @@ _PRETRAINING_LEFTOVERS = re.compile(
     r"(quantizer|project_q|final_proj|target_glu|input_quantizer|project_inp)\."
 )
 _SSL_PREFIX = "ssl_model.model."
-#: XLS-R's attention heads are 64 wide at every published size; a state dict does not tell.
+#: XLS-R 300M's attention heads are 64 wide; a state dict does not tell.
 _HEAD_WIDTH = 64
 
 
@@ -57,6 +56,8 @@ def load_released(path: Path, detector: str) -> Sls | FakeMamba:
         config = infer_config(tensors, detector)
     except KeyError as error:
         raise DetectorError(f"{path} has no tensor {error}; it is no {detector} checkpoint.") from error
+    except (ValueError, IndexError) as error:  # a tensor with fewer or more axes than expected
+        raise DetectorError(f"{path} does not fit the {detector} model: {error}") from error
     model = build_model(config)
     with torch.no_grad():
         # Old fairseq checkpoints may lack the masking vector, which inference never uses.
@@ -70,14 +71,19 @@ def _read(path: Path) -> dict[str, Any]:
         raise DetectorError(f"There is no checkpoint at {path}.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:
+        # A file of another kind can end torch's reader with nearly any exception. Its own message
+        # stays in the traceback: it tells how to run the code in the file.
         raise DetectorError(
-            f"{path} is not a plain PyTorch state dict, so it is not opened: {error}"
+            f"{path} is not a plain PyTorch state dict, so it is not opened. Code in a pickle is never "
+            "run. If the download was cut short, fetch it again."
         ) from error
     for wrapper in ("state_dict", "model_state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise DetectorError(f"{path} is not a state dict: names with tensors were expected.")
     return state
 
@@ -160,6 +166,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.folder.exists() and not args.folder.is_dir():
+        raise DetectorError(f"{args.folder} is a file; name a folder.")
     if (args.folder / "model.safetensors").exists():
         raise DetectorError(f"{args.folder} already holds a checkpoint; name another folder.")
     model = load_released(args.source, args.detector)

@@ -10,6 +10,7 @@ from detectors.audio import sha256_of
 from detectors.calibration import Calibration
 from detectors.cards import CARDS, PRESETS, DetectorCard
 from detectors.checkpoints import WEIGHTS, load_model, read_config, save_model
+from detectors.config import CONFIGS
 from detectors.convert import load_released
 from detectors.detector import Detector
 from detectors.errors import DetectorError
@@ -37,7 +38,7 @@ def detector_status(name: str, preset: str = "mini") -> str | None:
     card = card_of(name, preset)
     if (card.folder / WEIGHTS).is_file() or card.repo_id:
         return None
-    return card.unavailable or f"its weights are missing from {card.folder}"
+    return card.unavailable or f"its weights, {card.weights}, are missing"
 
 
 def load_detector(
@@ -49,6 +50,8 @@ def load_detector(
     """
     card = card_of(name, preset)
     device = resolve_device(device)
+    if name not in CONFIGS:
+        raise DetectorError(f"{card.title} ({preset}) is not available: {card.unavailable}.")
     if checkpoint is not None and Path(checkpoint).is_file():
         return Detector(
             card, load_released(Path(checkpoint), name), Calibration(), _version(Path(checkpoint)), device
@@ -88,7 +91,12 @@ def _fetched(card: DetectorCard) -> Path:
             f"{card.title} ({card.preset}) is not available: {card.weights} could not be fetched from "
             "the hub. Connect to the internet and try again, or use the preset mini."
         ) from error
-    origin = {"converted_from": card.weights, "sha256": sha256_of(released)}
+    digest = sha256_of(released)
+    if card.sha256 and digest != card.sha256:
+        raise DetectorError(
+            f"{card.weights} is not the released file (its sha256 differs). Delete {released} and try again."
+        )
+    origin = {"converted_from": card.weights, "sha256": digest}
     save_model(load_released(Path(released), card.name), card.name, card.folder, origin, torch.float32)
     return card.folder
 

@@ -1,6 +1,6 @@
 """XLS-R: wav2vec 2.0 with pre-norm ("stable layer norm") transformer layers, at any size."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
@@ -19,9 +19,10 @@ class Features(NamedTuple):
 class XlsrFrontEnd(nn.Module):
     """waveform [b, s] (16 kHz, in [-1, 1], not normalised) -> Features.
 
-    The model is transformers' Wav2Vec2Model. SLS sums the residual stream after each layer. With
-    stable layer norm, `hidden_states[-1]` of transformers has already passed the final norm, so
-    the streams are taken by hooks on the layers themselves.
+    The parts are those of transformers' Wav2Vec2Model. SLS sums the residual stream after each
+    layer. With stable layer norm, `hidden_states[-1]` of transformers has already passed the final
+    norm, so the layers are run here, one by one. Nothing is kept between calls: requests may share
+    one loaded model at the same time.
     """
 
     def __init__(self, config: FrontEndConfig) -> None:
@@ -33,17 +34,14 @@ class XlsrFrontEnd(nn.Module):
             self.model.add_module("feature_extractor", extractor)
 
     def forward(self, waveform: Tensor) -> Features:
-        streams: list[Tensor] = []
-        hooks = [
-            layer.register_forward_hook(lambda _module, _inputs, output: streams.append(output))
-            for layer in self.model.encoder.layers
-        ]
-        try:
-            final = self.model(waveform).last_hidden_state
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return Features(final, streams)
+        model: Any = self.model  # transformers' submodules are typed loosely
+        x, _ = model.feature_projection(model.feature_extractor(waveform).transpose(1, 2))
+        x = x + model.encoder.pos_conv_embed(x)
+        streams = []
+        for layer in model.encoder.layers:
+            x = layer(x)
+            streams.append(x)
+        return Features(model.encoder.layer_norm(x), streams)
 
 
 def _wav2vec2_config(config: FrontEndConfig) -> Wav2Vec2Config:
