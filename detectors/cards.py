@@ -64,8 +64,8 @@ _KINDS = {
 }
 _MINI_DATA = "6,099 clips of about 100 generators and human recordings; see the model card"
 _MINI_SHA256 = {
-    "sls": "",
-    "fake_mamba": "",
+    "sls": "eea0a3d5adf54fe2075838414e2566d89a572b02ede728e0a62a972a21b7b80c",
+    "fake_mamba": "65fa84f9d64c4dac96c701382f5ac3e23d2b7673f4ba4f1d0480bc2e97bab993",
 }
 _NO_LLM = "its audio language model is not part of this version yet"
 

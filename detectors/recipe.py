@@ -27,8 +27,10 @@ class Recipe:
     seed: int = 1234
     steps: int = 1800
     batch_size: int = 16
-    front_end_lr: float = 1e-4
-    head_lr: float = 5e-4
+    front_end_lr: float = 4e-5
+    # The extractor's own; a log-mel stem starts blind to its linear bins and has most to learn.
+    extractor_lr: float = 4e-5
+    head_lr: float = 2e-4
     weight_decay: float = 1e-2
     warmup_steps: int = 100
     clip_grad: float = 1.0

@@ -120,6 +120,18 @@ def learning_rate_factor(step: int, recipe: Recipe) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
+def _groups(jury: Jury, recipe: Recipe) -> list[dict[str, Any]]:
+    """The parameters by learning rate: extractor, the rest of the front-end, heads."""
+    extractor = list(jury.front_end.model.feature_extractor.parameters())
+    taken = {id(p) for p in extractor}
+    encoder = [p for p in jury.front_end.parameters() if id(p) not in taken]
+    return [
+        {"params": extractor, "lr": recipe.extractor_lr},
+        {"params": encoder, "lr": recipe.front_end_lr},
+        {"params": list(jury.heads.parameters()), "lr": recipe.head_lr},
+    ]
+
+
 def _accelerator(recipe: Recipe) -> Accelerator:
     """Several processes share each batch; a detector alone leaves parts of the front-end unused
     (SLS the final norm), which torch must be told."""
@@ -142,13 +154,7 @@ class Run:
         self.accelerator = _accelerator(recipe)
         self.jury, self.averaged = Jury(recipe), Jury(recipe)
         self.averaged.load_state_dict(self.jury.state_dict())
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": self.jury.front_end.parameters(), "lr": recipe.front_end_lr},
-                {"params": self.jury.heads.parameters(), "lr": recipe.head_lr},
-            ],
-            weight_decay=recipe.weight_decay,
-        )
+        self.optimizer = torch.optim.AdamW(_groups(self.jury, recipe), weight_decay=recipe.weight_decay)
         self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
         self.step, self.best = 0, math.inf
 

@@ -127,7 +127,7 @@ def test_the_full_fake_mamba_tells_how_to_get_its_weights(tmp_path, monkeypatch)
 
 def test_a_mini_without_its_weights_is_not_available(tmp_path, monkeypatch):
     monkeypatch.setitem(CARDS, ("sls", "mini"), replace(CARDS["sls", "mini"], folder=tmp_path / "gone"))
-    with pytest.raises(DetectorError, match=r"not available.*weights are missing"):
+    with pytest.raises(DetectorError, match=r"not available.*weights, .*, are missing"):
         load_detector("sls", "mini")
 
 
