@@ -37,6 +37,7 @@ steps: 30
 warmup_steps: 3
 evaluate_every: 15
 front_end_lr: 0.001
+extractor_lr: 0.001
 head_lr: 0.003
 average: 0.8
 threads: 1
