@@ -64,8 +64,8 @@ _KINDS = {
 }
 _MINI_DATA = "6,099 clips of about 100 generators and human recordings; see the model card"
 _MINI_SHA256 = {
-    "sls": "eea0a3d5adf54fe2075838414e2566d89a572b02ede728e0a62a972a21b7b80c",
-    "fake_mamba": "65fa84f9d64c4dac96c701382f5ac3e23d2b7673f4ba4f1d0480bc2e97bab993",
+    "sls": "e0bd0abf3f55f57c65aabe85324210ac9675f56e7d614e5c40ed607eb5c09e68",
+    "fake_mamba": "b21e646a0894c3d4c5bdb99ee1677999df18e7eb41e586e055dd60541574d59b",
 }
 _NO_LLM = "its audio language model is not part of this version yet"
 
