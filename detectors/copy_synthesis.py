@@ -51,7 +51,8 @@ def griffin_lim(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def splice(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Units of 60-300 ms from random places of the clip, joined with short cross-fades: what
     unit-selection synthesis does, without minding the words."""
-    fade = int(rng.uniform(0.001, 0.01) * SAMPLE_RATE)
+    # At most half a unit, or a very short clip would never be filled.
+    fade = min(int(rng.uniform(0.001, 0.01) * SAMPLE_RATE), len(wave) // 2)
     ramp = np.linspace(0, 1, fade, dtype=np.float32)
     joined = np.zeros(len(wave) + SAMPLE_RATE, np.float32)
     end = 0

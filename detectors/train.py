@@ -27,6 +27,7 @@ from detectors.config import CONFIGS
 from detectors.copy_synthesis import copy_synthesis
 from detectors.corpus import Clip, ClipCache, build_cache, read_manifest
 from detectors.dev_scores import eer_by_source, score_clips
+from detectors.errors import DetectorError
 from detectors.frontends.whisper_init import init_from_whisper, read_whisper_base
 from detectors.frontends.xlsr import XlsrFrontEnd, load_pretrained_xlsr
 from detectors.models import FakeMamba, Sls, build_model
@@ -68,8 +69,11 @@ class Views(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, cache: ClipCache, recipe: Recipe, length: int) -> None:
         self.cache, self.recipe, self.length = cache, recipe, length
+        bonafide = np.array([clip.is_bonafide for clip in cache.clips])
+        if bonafide.all() or not bonafide.any():
+            raise DetectorError("Training needs bona fide and spoof clips; the split has only one kind.")
         self.odds = draw_odds(cache.clips) if recipe.balance else np.full(len(cache), 1 / len(cache))
-        human = np.array([clip.is_bonafide for clip in cache.clips]) * self.odds
+        human = bonafide * self.odds
         self.human_odds = human / human.sum()
 
     def __getitem__(self, k: int) -> tuple[Tensor, int]:

@@ -16,6 +16,7 @@ from detectors.augment import AugmentConfig
 from detectors.checkpoints import load_model, read_config
 from detectors.corpus import Clip, ClipCache, build_cache, read_manifest
 from detectors.dev_scores import eer_by_source, score_clips, single
+from detectors.errors import DetectorError
 from detectors.recipe import Recipe, read_recipe
 from detectors.train import Run, Views, draw_odds, learning_rate_factor, train
 
@@ -360,3 +361,11 @@ def test_copy_synthesis_makes_spoofs_of_bona_fide_clips(
         assert {
             kind for kind, label in zip(kinds, labels, strict=True) if label == 0
         } == spoofs_are_bonafide_clips
+
+
+def test_a_corpus_of_one_kind_is_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 16_000), 16_000)
+    clips = [Clip("a", str(tmp_path / "a.wav"), True, "x")]
+    cache = build_cache(tmp_path / "cache", clips, 0, 1)
+    with pytest.raises(DetectorError, match="only one kind"):
+        Views(cache, Recipe(models={}, manifest="", output_dir="", cache_dir=""), 8_000)

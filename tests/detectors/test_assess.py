@@ -1,0 +1,81 @@
+"""Conditions, per-source reports and the `assess` command on tiny models and made-up clips."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+
+from detectors.__main__ import main
+from detectors.checkpoints import read_config, save_model
+from detectors.conditions import COMMON_RMS, shortcuts_removed
+from detectors.config import FrontEndConfig, SlsConfig
+from detectors.corpus import Clip
+from detectors.dev_scores import eer_by_source
+from detectors.models import Sls
+
+TINY = FrontEndConfig(
+    layers=2, hidden=32, heads=2, ffn=32, extractor="log_mel", extractor_channels=32, position_kernel=8,
+    position_groups=4,
+)  # fmt: skip
+
+
+def test_shortcuts_removed_leaves_one_level_and_band_and_no_silence():
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(-0.8, 0.8, 32_000).astype(np.float32)
+    wave = np.concatenate([np.zeros(8_000, np.float32), noise, np.zeros(8_000, np.float32)])
+    plain = shortcuts_removed(wave)
+    assert len(plain) == pytest.approx(32_000, abs=640)
+    assert np.sqrt(np.mean(plain**2)) == pytest.approx(COMMON_RMS, rel=1e-3)
+    power = np.abs(np.fft.rfft(plain)) ** 2
+    assert power[int(0.6 * len(power)) :].sum() < 1e-3 * power.sum()
+    np.testing.assert_allclose(shortcuts_removed(0.1 * wave), plain, atol=1e-5)
+
+
+def test_eers_by_source_can_be_counted_by_hand():
+    human, easy, hard = (Clip(n, "", n == "human", n) for n in ("human", "easy", "hard"))
+    clips = [human] * 4 + [easy] * 2 + [hard] * 2
+    report = eer_by_source(clips, np.array([1.0, 2.0, 3.0, 4.0, -1.0, -2.0, 2.5, 3.5]))
+    assert report["sources"]["easy"] == {"eer": 0.0, "spoof": 2}
+    # Against "hard" (2.5, 3.5), a threshold of 3 misses 1 and 2 of four and accepts 3.5 of two.
+    assert report["sources"]["hard"] == {"eer": 50.0, "spoof": 2}
+    assert report["macro"] == 25.0
+    assert (report["bonafide"], report["spoof"]) == (4, 4)
+
+
+@pytest.fixture
+def tiny_corpus(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    rows = ["path,utt_id,label,split,source"]
+    for i in range(6):
+        label = "bonafide" if i % 2 else "spoof"
+        sf.write(tmp_path / f"{i}.wav", rng.uniform(-0.5, 0.5, 12_000), 16_000)
+        rows.append(f"{i}.wav,u{i},{label},dev,{label}-source")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path / "manifest.csv"
+
+
+def test_the_command_reports_and_saves_a_calibration(tiny_corpus, tmp_path, capsys):
+    torch.manual_seed(0)
+    folder = tmp_path / "sls-tiny"
+    save_model(Sls(SlsConfig(TINY, 8_000, 4_000, fc_hidden=8)), "sls", folder, {"step": 3})
+    where = ["--manifest", str(tiny_corpus), "--cache", str(tmp_path / "cache"), "--device", "cpu"]
+    code = main(["assess", str(folder), str(folder), *where, "--calibrate"])
+    assert code == 0
+    printed = capsys.readouterr().out
+    assert "3 bona fide and 3 spoof clips." in printed
+    assert "| spoof-source | 3 |" in printed
+    assert "### all, mean of the LLRs" in printed
+    config = read_config(folder)
+    assert config["calibration"].keys() == {"scale", "offset"}
+    assert config["step"] == 3
+    scores = (folder / "shortcuts-removed.scores").read_text().splitlines()
+    assert [line.split()[0] for line in scores] == [f"u{i}" for i in range(6)]
+    assert json.loads((folder / "config.json").read_text()) == config
+
+
+def test_a_split_that_is_not_there_is_an_error(tiny_corpus, tmp_path, capsys):
+    assert main(["assess", str(tmp_path), "--manifest", str(tiny_corpus), "--split", "eval"]) == 2
+    assert "eval" in capsys.readouterr().err
