@@ -62,7 +62,7 @@ _KINDS = {
         "Deepfake Detection, ACM MM 2025",
     ),
 }
-_MINI_DATA = "6,099 clips of about 100 generators and human recordings; see the model card"
+_MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the model card"
 _MINI_SHA256 = {
     "sls": "e0bd0abf3f55f57c65aabe85324210ac9675f56e7d614e5c40ed607eb5c09e68",
     "fake_mamba": "b21e646a0894c3d4c5bdb99ee1677999df18e7eb41e586e055dd60541574d59b",

@@ -53,20 +53,16 @@ def load_detector(
     if name not in CONFIGS:
         raise DetectorError(f"{card.title} ({preset}) is not available: {card.unavailable}.")
     if checkpoint is not None and Path(checkpoint).is_file():
+        released = Path(checkpoint)
         return Detector(
-            card, load_released(Path(checkpoint), name), Calibration(), _version(Path(checkpoint)), device
+            card, load_released(released, name), Calibration(), _version(sha256_of(released)), device
         )
-    if checkpoint is not None:
-        folder = Path(checkpoint)
-    else:
-        reason = detector_status(name, preset)
-        if reason:
-            raise DetectorError(f"{card.title} ({preset}) is not available: {reason}.")
-        folder = _fetched(card)
-        _verify(card, folder)
-    model = load_model(folder, name)
+    folder = _fetched(card) if checkpoint is None else Path(checkpoint)
     calibration = Calibration(**read_config(folder).get("calibration", {}))
-    return Detector(card, model, calibration, _version(folder / WEIGHTS), device)
+    digest = sha256_of(folder / WEIGHTS)
+    if checkpoint is None:
+        _verify(card, digest)
+    return Detector(card, load_model(folder, name), calibration, _version(digest), device)
 
 
 def resolve_device(device: str) -> str:
@@ -82,6 +78,9 @@ def resolve_device(device: str) -> str:
 
 def _fetched(card: DetectorCard) -> Path:
     """The folder of a card's weights; for the hub's, downloaded and converted on first use."""
+    reason = detector_status(card.name, card.preset)
+    if reason:
+        raise DetectorError(f"{card.title} ({card.preset}) is not available: {reason}.")
     if (card.folder / WEIGHTS).is_file():
         return card.folder
     try:
@@ -101,13 +100,13 @@ def _fetched(card: DetectorCard) -> Path:
     return card.folder
 
 
-def _verify(card: DetectorCard, folder: Path) -> None:
-    if card.preset == "mini" and sha256_of(folder / WEIGHTS) != card.sha256:
+def _verify(card: DetectorCard, digest: str) -> None:
+    if card.preset == "mini" and digest != card.sha256:
         raise DetectorError(
-            f"The weights in {folder} are not the released ones (their sha256 differs). "
+            f"The weights in {card.folder} are not the released ones (their sha256 differs). "
             "Fetch the project again, or name the folder as a checkpoint if you trained it yourself."
         )
 
 
-def _version(weights: Path) -> str:
-    return sha256_of(weights)[:12]
+def _version(digest: str) -> str:
+    return digest[:12]

@@ -7,6 +7,7 @@ A run that was killed goes on from its last checkpoint when the same command is 
 """
 
 import argparse
+import copy
 import json
 import logging
 import math
@@ -156,8 +157,8 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
         self.accelerator = _accelerator(recipe)
-        self.jury, self.averaged = Jury(recipe), Jury(recipe)
-        self.averaged.load_state_dict(self.jury.state_dict())
+        self.jury = Jury(recipe)
+        self.averaged = copy.deepcopy(self.jury)
         self.optimizer = torch.optim.AdamW(_groups(self.jury, recipe), weight_decay=recipe.weight_decay)
         self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
         self.step, self.best = 0, math.inf
