@@ -1,1 +1,0 @@
-"""Labels and the clips they speak of, on disk. Knows neither Gradio nor torch."""
