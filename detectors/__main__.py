@@ -16,6 +16,8 @@ COMMANDS = {
     "convert": ("detectors.convert", "turn a released .pth checkpoint into a safetensors folder"),
     "train": ("detectors.train", "train a detector"),
     "assess": ("detectors.assess", "measure trained detectors per source, and calibrate them"),
+    "export": ("detectors.export", "what people labelled, in the form that another tool reads"),
+    "finetune": ("detectors.finetune", "make a detector better with what people labelled"),
 }
 
 

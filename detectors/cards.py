@@ -17,7 +17,7 @@ class DetectorCard:
 
     repo_id, revision, filename: the released file on the hub; empty when the hub does not have it.
     sha256: of `folder`/model.safetensors (mini) or of the released file (full); empty when nobody
-    could check it yet, which the page says.
+    could check it yet, which the page says. version: of a fine-tuned one, its name (see versions.py).
     """
 
     name: str
@@ -33,6 +33,7 @@ class DetectorCard:
     revision: str = ""
     filename: str = ""
     unavailable: str = ""
+    version: str = ""
 
     @property
     def weights(self) -> str:

@@ -51,6 +51,8 @@ class ClipCache:
     def __init__(self, folder: Path) -> None:
         index = json.loads((folder / "index.json").read_text())
         self.clips = [Clip(**row) for row in index["clips"]]
+        #: Changes with the clips, their codecs and the seed of these.
+        self.made_from: str = index["made_from"]
         self._bounds: list[list[tuple[int, int]]] = index["bounds"]
         self._samples = np.memmap(folder / "samples.int16", dtype=np.int16, mode="r")
 
@@ -65,6 +67,11 @@ class ClipCache:
         """float32 [s] of clip i."""
         start, stop = self._bounds[i][variant]
         return self._samples[start:stop].astype(np.float32) / 32768
+
+    def digest(self, i: int) -> bytes:
+        """SHA-256 of clip i's samples: the same sound under two names has one digest."""
+        start, stop = self._bounds[i][0]
+        return sha256(self._samples[start:stop].tobytes()).digest()
 
 
 def build_cache(folder: Path, clips: list[Clip], coded_variants: int, seed: int) -> ClipCache:

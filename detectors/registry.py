@@ -1,5 +1,10 @@
-"""Names to detectors: which exist, whether they can be used here, and loading them."""
+"""Names to detectors: which exist, whether they can be used here, and loading them.
 
+`data` is a data folder: where a fine-tuned version is in use there (see versions.py), it takes the
+place of the preset's weights.
+"""
+
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,6 +19,7 @@ from detectors.config import CONFIGS
 from detectors.convert import load_released
 from detectors.detector import Detector
 from detectors.errors import DetectorError
+from detectors.versions import Version, Versions
 
 
 def available_detectors() -> list[str]:
@@ -30,21 +36,29 @@ def card_of(name: str, preset: str) -> DetectorCard:
     return CARDS[name, preset]
 
 
-def detector_status(name: str, preset: str = "mini") -> str | None:
+def detector_status(name: str, preset: str = "mini", data: str | Path | None = None) -> str | None:
     """None when the detector can be loaded here, or the reason why not, fit to show a user.
 
     Looks at files only: a hub that cannot be reached is found out by `load_detector`.
     """
     card = card_of(name, preset)
-    if (card.folder / WEIGHTS).is_file() or card.repo_id:
+    try:
+        version = _version_in_use(card, data)
+    except DetectorError as error:
+        return str(error)
+    if version or (card.folder / WEIGHTS).is_file() or card.repo_id:
         return None
     return card.unavailable or f"its weights, {card.weights}, are missing"
 
 
 def load_detector(
-    name: str, preset: str = "mini", checkpoint: str | Path | None = None, device: str = "auto"
+    name: str,
+    preset: str = "mini",
+    checkpoint: str | Path | None = None,
+    device: str = "auto",
+    data: str | Path | None = None,
 ) -> Detector:
-    """Load a detector. checkpoint: a folder of ours or a released .pth, instead of the preset's weights.
+    """Load a detector. checkpoint: a folder of ours or a released .pth, instead of any other weights.
 
     Raises DetectorError when the name, preset or device is unknown or the weights are not at hand.
     """
@@ -57,12 +71,25 @@ def load_detector(
         return Detector(
             card, load_released(released, name), Calibration(), _version(sha256_of(released)), device
         )
-    folder = _fetched(card) if checkpoint is None else Path(checkpoint)
+    if checkpoint is None:
+        card, folder = weights_in_use(name, preset, data)
+    else:
+        folder = Path(checkpoint)
     calibration = Calibration(**read_config(folder).get("calibration", {}))
     digest = sha256_of(folder / WEIGHTS)
     if checkpoint is None:
         _verify(card, digest)
     return Detector(card, load_model(folder, name), calibration, _version(digest), device)
+
+
+def weights_in_use(name: str, preset: str, data: str | Path | None = None) -> tuple[DetectorCard, Path]:
+    """The card and the checkpoint folder that `load_detector` reads; fetched first where need be.
+
+    Raises DetectorError when the weights are not at hand.
+    """
+    card = card_of(name, preset)
+    version = _version_in_use(card, data)
+    return (_card_of_version(card, version), version.folder) if version else (card, _fetched(card))
 
 
 def resolve_device(device: str) -> str:
@@ -101,11 +128,25 @@ def _fetched(card: DetectorCard) -> Path:
 
 
 def _verify(card: DetectorCard, digest: str) -> None:
-    if card.preset == "mini" and digest != card.sha256:
+    if card.version and _version(digest) != card.version:
+        raise DetectorError(
+            f"The weights in {card.folder} are not those that were saved (their sha256 differs). "
+            "Put another version in use, or the shipped weights."
+        )
+    if not card.version and card.preset == "mini" and digest != card.sha256:
         raise DetectorError(
             f"The weights in {card.folder} are not the released ones (their sha256 differs). "
             "Fetch the project again, or name the folder as a checkpoint if you trained it yourself."
         )
+
+
+def _version_in_use(card: DetectorCard, data: str | Path | None) -> Version | None:
+    return None if data is None else Versions(data).current(card.name, card.preset)
+
+
+def _card_of_version(card: DetectorCard, version: Version) -> DetectorCard:
+    trained_on = f"{card.trained_on}; then fine-tuned on {version.facts.get('clips', 'some')} labelled clips"
+    return replace(card, folder=version.folder, trained_on=trained_on, version=version.name)
 
 
 def _version(digest: str) -> str:
