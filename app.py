@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 
 from demo import messages
@@ -9,6 +10,7 @@ from demo.services import Services
 from demo.settings import DEVICES, PRESETS, Settings, SettingsError
 from demo.ui import build_demo, launch_options
 from detectors.errors import DetectorError
+from detectors.labels.records import StoreError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,15 +40,23 @@ def main(argv: list[str] | None = None) -> int:
         settings = Settings.from_env(os.environ, preset=args.preset, device=args.device, data=args.data)
         services = Services(settings)
         demo = build_demo(services)
-    except (SettingsError, DetectorError) as error:
+    except (SettingsError, DetectorError, StoreError) as error:
         return _refuse(str(error))
     except OSError as error:
         return _refuse(messages.DATA_FOLDER.format(reason=error))
+    signal.signal(signal.SIGTERM, _stop)
     try:
         demo.launch(server_name=args.host, server_port=args.port, share=args.share, **launch_options())
     except OSError:  # Gradio's word for a port that is taken
         return _refuse(messages.PORT_BUSY.format(port=args.port))
+    finally:
+        services.close()
     return 0
+
+
+def _stop(_signal: int, _frame: object) -> None:
+    """A Space is stopped by SIGTERM, which by itself would end Python without sending the last labels."""
+    sys.exit(0)
 
 
 def _refuse(message: str) -> int:

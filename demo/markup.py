@@ -8,8 +8,10 @@ from typing import Any
 from demo import messages
 from demo.analysis import Analysis
 from demo.examples import Example
+from demo.workbench import ImportReport
 from detectors.cards import DetectorCard
 from detectors.detection import INCONCLUSIVE_LLR, Detection, Verdict, p_spoof_of
+from detectors.labels.agreement import Agreement
 
 
 def header() -> str:
@@ -86,6 +88,46 @@ def saved_label(label: dict[str, Any]) -> str:
     return f'<p class="sl-saved" role="status">{escape(messages.saved(label))}</p>'
 
 
+def import_report(report: ImportReport) -> str:
+    """What came of an import, with the reasons for files that were not taken."""
+    rows = "".join(
+        f"<li>{escape(name)}: {escape(reason.rstrip('.'))}.</li>"
+        for name, reason in report.refused[: messages.REFUSED_SHOWN]
+    )
+    more = len(report.refused) - messages.REFUSED_SHOWN
+    rows += f"<li>{messages.MORE_REFUSED.format(count=more)}</li>" if more > 0 else ""
+    text = messages.imported(report.new, report.known, len(report.refused))
+    return f'<div class="sl-saved" role="status">{text}{f"<ul>{rows}</ul>" if rows else ""}</div>'
+
+
+def judging() -> str:
+    """The detectors are at work in the background."""
+    return f'<p class="sl-meta" role="status">{messages.JUDGING}</p>'
+
+
+def agreement(found: Agreement) -> str:
+    """How far annotators agree: one figure a line, each with what it was taken on."""
+    if not found.clips:
+        return f'<p class="sl-help">{messages.AGREEMENT_NONE}</p>'
+    base = messages.AGREEMENT_BASE.format(clips=messages.clips(found.clips), people=len(found.people))
+    fleiss = messages.FLEISS.format(clips=messages.clips(found.fleiss_clips), people=found.fleiss_people)
+    figures = [(messages.KRIPPENDORFF, found.krippendorff), (fleiss, found.fleiss)]
+    for pair in found.pairs[: messages.PAIRS_SHOWN]:
+        clips = messages.clips(pair.clips)
+        text = messages.COHEN.format(first=pair.first, second=pair.second, clips=clips, same=pair.same)
+        figures.append((text, pair.kappa))
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{messages.coefficient(value)}</td></tr>'
+        for name, value in figures
+    )
+    more = len(found.pairs) - messages.PAIRS_SHOWN
+    rest = f'<p class="sl-help">{messages.MORE_PAIRS.format(count=more)}</p>' if more > 0 else ""
+    return (
+        f'<p>{base}</p><table class="sl-agreement"><tbody>{rows}</tbody></table>{rest}'
+        f'<p class="sl-help">{messages.AGREEMENT_SCALE}</p>'
+    )
+
+
 def about_detector(card: DetectorCard, status: str | None) -> str:
     """A detector's facts; status: None when it can run here, else why not."""
     state = f'<p class="sl-ready">{messages.READY}</p>' if status is None else _unavailable(status)
@@ -98,6 +140,22 @@ def about_detector(card: DetectorCard, status: str | None) -> str:
         f'<article class="sl-card sl-about"><h3>{escape(card.title)}</h3><p>{escape(card.kind)}</p>'
         f"{state}<dl>{facts}</dl></article>"
     )
+
+
+def version_in_use(name: str) -> str:
+    """Which version of a detector is in use; "" is the shipped weights."""
+    told = messages.VERSION_IN_USE.format(name=escape(name)) if name else messages.SHIPPED_IN_USE
+    return f'<p class="sl-ready" role="status">{told}</p>'
+
+
+def caution(text: str) -> str:
+    """Something that is wrong and that a person can mend."""
+    return f'<p class="sl-caution" role="alert">{escape(text)}</p>'
+
+
+def lines(texts: Sequence[str]) -> str:
+    """Short lines of text, one under the other."""
+    return f'<p class="sl-help" role="status">{"<br>".join(escape(text) for text in texts)}</p>'
 
 
 def example_credits(examples: Sequence[Example]) -> str:

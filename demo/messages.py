@@ -4,10 +4,12 @@
 is never worded as proof.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from demo.analysis import Analysis
 from detectors.detection import Verdict, Window
+from detectors.labels.records import Judgement, Label, Progress
 
 TITLE = "SpoofLens"
 TAGLINE = "Is this voice human or machine-made? Several detectors listen, and show what they went by."
@@ -175,6 +177,7 @@ CONFIDENCE_CHOICES: tuple[tuple[str, int], ...] = (
     ("4", 4),
     ("5 – certain", 5),
 )
+CONFIDENCE_USUAL = 3
 ANNOTATOR_LABEL = "Your name or a code"
 NOTE_LABEL = "Note (optional)"
 NOTE_PLACEHOLDER = "What made you decide?"
@@ -187,9 +190,184 @@ SAVED = (
 )
 SAVED_CORRECTION = " It corrects label {supersedes}."
 
+# ---- the workbench: adding clips
+
+WORKBENCH_INTRO = (
+    "Listen, mark, answer, next: with keys if you like (? lists them). The detectors’ scores stay hidden "
+    "until you have answered."
+)
+WORKBENCH_NAME = "Your name or a code (remembered in this browser)"
+ORDER_LABEL = "Which clips come first"
+ORDER_CHOICES: tuple[tuple[str, str], ...] = (
+    ("Where the detectors are unsure", "uncertain"),
+    ("Where the detectors disagree", "disagreement"),
+    ("Newest first", "newest"),
+    ("Random order", "random"),
+)
+QUEUE_CONSENT = (
+    "I agree that the labels I give, and the clips I add, are stored on this machine, and that everyone who "
+    "can open this page can hear those clips. I may share them."
+)
+NO_QUEUE_CONSENT = (
+    "Nothing was saved: first tick the box at the top of “Label clips”, to agree to what is stored."
+)
+COMPARE_LABEL = "After saving, show me what the detectors say"
+COMPARE_INFO = "The clip stays with its scores until you press Enter again."
+CONFIDENCE_QUEUE_LABEL = "How sure are you of the answer?"
+MORE_HEADING = "Say more about this clip (optional)"
+IMPORT_HEADING = "Add clips to the queue"
+IMPORT_FILES = "Sound files, or zips of them"
+IMPORT_FOLDER = "Or a whole folder"
+IMPORT_SOURCE = "Where they come from (optional)"
+IMPORT_SOURCE_INFO = "Such as a programme or a data set. Test and training clips are kept apart by it."
+IMPORT_SPEAKER = "Speaker, if they are all of one person (optional)"
+IMPORT_SPEAKER_INFO = "A name or a code."
+IMPORT_LICENCE = "Licence of these clips (optional)"
+IMPORT_LICENCE_INFO = "Such as CC BY 4.0."
+IMPORT_BUTTON = "Add to the queue"
+IMPORTING = "Reading {name}"
+FILES = "files"
+NOTHING_TO_IMPORT = "There is nothing to add yet: drop sound files or a zip, or choose a folder."
+JUDGING = "The detectors are listening to new clips in the background; the order follows as they go."
+NOT_A_SOUND_FILE = "not a sound file, by its ending"
+TOO_MANY_FILES = (
+    "one import takes at most {limit:,} sound files. This one and all after it were left out: add them in a "
+    "second import."
+)
+TOO_MUCH_UNPACKED = (
+    "more than {limit} came out of the zips of this import. Split them, and add the rest later."
+)
+BAD_ZIP = "the zip cannot be read: it is damaged. Make it again, or add the files themselves"
+BAD_MEMBER = "it cannot be unpacked: the zip is damaged, encrypted or of an unusual kind"
+THE_FILE = "the file"
+CLIP_TOO_LONG = "it is longer than {minutes} minutes, the longest that can be labelled. Cut it into parts"
+MORE_REFUSED = "And {count:,} more."
+REFUSED_SHOWN = 20
+
+# ---- the workbench: labelling
+
+CLIP_GONE = "This clip is no longer in the store: it was deleted. Go on with the next one (skip it with S)."
+CLIP_UNREADABLE = "The clip in the store cannot be decoded any more. Skip it, and tell who runs this page."
+REGION_TOO_LONG = "A region ends after the clip, which is {seconds:.2f} s long."
+NOTHING_TO_UNDO = "There is nothing to undo."
+QUEUE_EMPTY = "There are no clips yet. Add some below."
+QUEUE_DONE = "You have been through all clips. Add more below, or bring back the skipped ones."
+BROUGHT_BACK = "{clips} brought back into your queue."
+LABEL_SAVED_COMPARED = "Saved: {answer}. The detectors said: {scores} (0 = human, 1 = machine-made)."
+LABEL_SAVED_UNJUDGED = "Saved: {answer}. There are no detector scores for this clip so far."
+LABEL_WITHDRAWN = "Taken back: {answer} for {name}. Here it is again."
+CLIP_SKIPPED = "Skipped. You can bring it back later."
+SCORES_HIDDEN = "The detectors’ scores stay hidden until you have answered."
+SCORES_MISSING = "No detector has heard this clip yet."
+SCORES_REVEALED = "The scores are shown. Your label of this clip will be kept as not blind."
+TRACK_CAPTION = "{title}: {p_spoof} for the clip, highest {highest} at {start:.1f}–{end:.1f} s"
+
+KEYS_HEADING = "Keys"
+KEYS: tuple[tuple[str, str], ...] = (
+    ("Space", "play, pause"),
+    ("← →", "move the playhead (with Shift: far)"),
+    ("↑ ↓", "zoom in, zoom out; 0 shows the whole clip"),
+    ("Home End", "go to the start, the end"),
+    ("1", "a human voice"),
+    ("2", "machine-made"),
+    ("3", "not sure"),
+    ("R", "begin a region at the playhead; again: close it. Then 1, 2 or 3 for the region"),
+    ("P", "play the selected region"),
+    ("N", "select the next region"),
+    ("Delete", "remove the selected region"),
+    ("Esc", "let go of the region: 1, 2 and 3 are for the clip"),
+    ("W", "hear the window that looks most machine-made, then the next (once scores are shown)"),
+    ("Enter", "save, and go on to the next clip"),
+    ("S", "skip the clip"),
+    ("V", "show the detectors’ scores before answering; the label is then kept as not blind"),
+    ("U", "undo: the last change here, or else the last saved label"),
+    ("?", "show or hide this list"),
+)
+KEYS_NOTE = (
+    "Keys do nothing while you type in a field. With the mouse or a finger: drag on the sound to mark, drag "
+    "an edge to move it, tap to move the playhead; two fingers or Ctrl and the wheel zoom."
+)
+
+#: What the widget itself says; assets/workbench fills the places in braces.
+WIDGET = {
+    "play": "▶ Play",
+    "pause": "❚❚ Pause",
+    "zoom_in": "Zoom in",
+    "zoom_out": "Zoom out",
+    "whole": "Whole clip",
+    "mark": "Mark (R)",
+    "help": "Keys (?)",
+    "close": "Close",
+    "save": "Save and next (Enter)",
+    "next": "Next clip (Enter)",
+    "skip": "Skip (S)",
+    "undo": "Undo (U)",
+    "bring_back": "Bring back skipped clips",
+    "reveal": "Show the scores now (V)",
+    "playhead": "Playhead: waveform and spectrogram of the clip",
+    "overview": "The whole clip; drag to scroll",
+    "regions": "Regions",
+    "labels": {"bonafide": "A human voice", "spoof": "Machine-made", "unsure": "Not sure"},
+    "short_labels": {"bonafide": "human", "spoof": "machine", "unsure": "not sure"},
+    "unlabelled": "?",
+    "about_clip": "The whole clip is:",
+    "about_region": "{start}–{end} s is:",
+    "region_open": "Region begun at {start} s. Press R again where it ends.",
+    "region_made": "Region {start}–{end} s. What is it? Press 1, 2 or 3.",
+    "region_selected": "Region {start}–{end} s selected.",
+    "region_labelled": "{label}: {start}–{end} s.",
+    "region_removed": "Region {start}–{end} s removed.",
+    "region_unlabelled": "Region {start}–{end} s has no answer yet: press 1, 2 or 3, or Delete.",
+    "region_still_open": "A region is still open: press R where it ends, or Esc to drop it.",
+    "region_heard": "{start}–{end} s: {label}.",
+    "clip_labelled": "{label}: the whole clip. Enter saves.",
+    "too_short": "That is too short for a region: at least 0.02 s are needed.",
+    "no_region": "No region is selected, and none is under the playhead.",
+    "no_answer": "First say what the clip is: press 1, 2 or 3.",
+    "no_windows": "There are no detector scores to hear here yet.",
+    "no_sound": "The sound of this clip could not be fetched. Skip it, or load the page again.",
+    "no_reply": "The server did not answer. Your work on this clip is still here: try again.",
+    "locked": "This label is saved. Press U to take it back, or Enter to go on.",
+    "undone": "Undone.",
+    "window": "{start}–{end} s, where the detector gives {p_spoof}.",
+    "play_region": "Play {start}–{end} s",
+    "remove_region": "Remove {start}–{end} s",
+}
+
+# ---- the team's page
+
+TEAM_INTRO = "How far the people who label here agree, and the clips on which they do not."
+AGREEMENT_HEADING = "Agreement"
+AGREEMENT_NONE = "No clip has been labelled by two people so far. Figures appear once that is so."
+AGREEMENT_BASE = "{clips} labelled by at least two of {people} people."
+AGREEMENT_SCALE = (
+    "1 = full agreement, 0 = what chance would give. Each person counts with their newest answer; “not sure” "
+    "is an answer of its own. Labels that settled a disagreement are left out. A figure is not defined while "
+    "only one answer was ever given."
+)
+KRIPPENDORFF = "Krippendorff’s alpha (all of these clips)"
+FLEISS = "Fleiss’ kappa ({clips} with {people} people each)"
+COHEN = "Cohen’s kappa, {first} and {second} ({clips}, {same:.0%} the same)"
+UNDEFINED = "not defined"
+MORE_PAIRS = "And {count:,} more pairs."
+PAIRS_SHOWN = 30
+CONFLICTS_HEADING = "Disagreements to settle"
+NO_CONFLICTS = "Nobody contradicts anybody right now: there is nothing to settle."
+CONFLICT_CHOICE = "Clip"
+CONFLICT_COUNT = "{count} to settle"
+REFRESH_BUTTON = "Look again"
+SETTLE_INFO = (
+    "Listen to the clip and to what each person marked, then answer. Your answer settles the matter and is "
+    "kept as such, with your name; the others’ labels stay in the record. Your name and your consent are "
+    "those of “Label clips”."
+)
+NOT_BLIND = ", having seen the scores"
+SETTLED = "Settled: {answer}."
+SETTLE_NEXT = "Settle and next (Enter)"
+
 # ---- about
 
-DETECT_TAB, ABOUT_TAB = "Check a clip", "About"
+DETECT_TAB, WORKBENCH_TAB, TEAM_TAB, ABOUT_TAB = "Check a clip", "Label clips", "Team", "About"
 
 ABOUT_HEADING = "About the detectors"
 ABOUT_INTRO = (
@@ -213,11 +391,10 @@ DETAILS_HEADING = "Technical details (JSON)"
 
 def saved(label: dict[str, Any]) -> str:
     """Confirms a saved label in one or two sentences."""
-    answers = {value: words for words, value in LABEL_CHOICES}
     text = SAVED.format(
         id=label["id"],
         created=label["created"],
-        answer=answers[label["label"]].lower(),
+        answer=answer(label["label"]),
         confidence=label["confidence"],
         sha256=label["audio_sha256"],
     )
@@ -227,6 +404,11 @@ def saved(label: dict[str, Any]) -> str:
 def number(p_spoof: float) -> str:
     """A probability as shown everywhere: two digits, and never rounded to a certainty."""
     return f"{min(max(p_spoof, 0.01), 0.99):.2f}"
+
+
+def coefficient(value: float | None) -> str:
+    """A measure of agreement, which may be below 0."""
+    return UNDEFINED if value is None else f"{value:.2f}".replace("-", "−")
 
 
 def signed(llr: float) -> str:
@@ -247,3 +429,97 @@ def cautions(analysis: Analysis, title_of: dict[str, str]) -> list[str]:
 
 def _stands_out(title: str, window: Window) -> str:
     return STANDS_OUT.format(start=window.start, end=window.end, title=title, p_spoof=number(window.p_spoof))
+
+
+def imported(new: int, known: int, refused: int) -> str:
+    """What came of an import, in one or two sentences."""
+    text = f"{clips(new + known)}: {new:,} new, {known:,} already here."
+    return text + (f" Not taken: {refused:,}." if refused else "")
+
+
+def answer(label: str) -> str:
+    """One of the three answers, in words, within a sentence."""
+    return {value: words for words, value in LABEL_CHOICES}[label].lower()
+
+
+def opinion(label: Label) -> str:
+    """What one person said of a clip, above the regions that they marked."""
+    text = f"{label.annotator}: {answer(label.label)}, confidence {label.confidence} of 5"
+    text += "" if label.blind else NOT_BLIND
+    return text + (f" · “{label.note}”" if label.note else "")
+
+
+def scores(judgement: Judgement, title_of: dict[str, str]) -> str:
+    """Each detector's number, in one line."""
+    return ", ".join(
+        f"{title_of.get(name, name)} {number(shown['p_spoof'])}" for name, shown in judgement.scores.items()
+    )
+
+
+def conflict(name: str, labels: Sequence[Label]) -> str:
+    """A disagreement in one line: the clip, and who said what."""
+    return f"{name}: " + ", ".join(f"{label.annotator} {answer(label.label)}" for label in labels)
+
+
+def label_saved(label: Label, judgement: Judgement | None, title_of: dict[str, str]) -> str:
+    """Confirms a label of the queue, and says what the detectors had to say."""
+    if judgement and judgement.scores:
+        return LABEL_SAVED_COMPARED.format(answer=answer(label.label), scores=scores(judgement, title_of))
+    return LABEL_SAVED_UNJUDGED.format(answer=answer(label.label))
+
+
+def clips(count: int) -> str:
+    """A number of clips in words."""
+    return f"{count:,} clip" if count == 1 else f"{count:,} clips"
+
+
+def progress(progress: Progress) -> str:
+    """How far an annotator is."""
+    text = f"{progress.labelled:,} of {progress.total:,} labelled"
+    return text + (f", {progress.skipped:,} skipped" if progress.skipped else "")
+
+
+def size(count: int) -> str:
+    """A number of bytes as people read it."""
+    for unit, power in (("GB", 30), ("MB", 20), ("kB", 10)):
+        if count >= 1 << power:
+            return f"{count / (1 << power):.3g} {unit}"
+    return f"{count} bytes"
+
+
+# Export tab and versions
+
+EXPORT_TAB = "Export"
+EXPORT_HEADING = "Take the labelled clips with you"
+EXPORT_INTRO = (
+    "A zip with the clips on which at least two people agree, or which somebody has settled, split into "
+    "a part to learn from (train) and one that is held back (dev)."
+)
+EXPORT_FORM = "Form"
+EXPORT_FORMS = {
+    "messages": "Messages, JSON lines (ALLM4ADD)",
+    "audio_llm": "JSON lists (AudioLLM)",
+    "protocol": "Protocol and keys (ASVspoof)",
+    "csv": "CSV (this program’s train, finetune, evaluate)",
+    "dataset": "Hugging Face data set",
+}
+EXPORT_GROUP_BY = "The two parts do not share a"
+EXPORT_GROUPS = {
+    "both": "source or speaker",
+    "source": "source",
+    "speaker": "speaker",
+    "clip": "clip (they may share all else)",
+}
+EXPORT_HELD_BACK = "Share that is held back"
+EXPORT_QUARANTINED = "Also clips on which fewer than two people agree"
+EXPORT_BUTTON = "Make the zip"
+EXPORT_FILE = "Export"
+EXPORTED = "Ready:"
+
+VERSIONS = "Versions of {title}"
+SHIPPED_WEIGHTS = "Shipped weights"
+VERSION = "{name}, {day}: {clips} labelled clips, EER on the held-back ones {before:.1f} % → {after:.1f} %"
+VERSION_IN_USE = "In use: version {name}."
+SHIPPED_IN_USE = "In use: the shipped weights."
+USE_VERSION = "Use the chosen one from now on"
+VERSION_CARD = "Model card of the chosen one"

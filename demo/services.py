@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,14 +15,17 @@ import numpy as np
 from demo import messages
 from demo.analysis import Analysis, RecentAnalyses
 from demo.settings import Settings
-from demo.storage.records import Label, LabelDraft, LabelError, clean, regions_from
-from demo.storage.store import LabelStore
+from demo.workbench import Workbench
 from detectors import registry
 from detectors.audio import SAMPLE_RATE, load_audio, sha256_of
 from detectors.calibration import fuse
 from detectors.cards import DetectorCard
 from detectors.detection import Detection
 from detectors.errors import DetectorError
+from detectors.labels.mirror import HubMirror, NoMirror
+from detectors.labels.records import Label, LabelDraft, LabelError, clean, regions_from
+from detectors.labels.store import LabelStore
+from detectors.versions import Versions
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +65,7 @@ class DetectorSource:
 
     names() lists all detectors. status(name, preset) is None or why it cannot run.
     load(name, preset=, device=), card(name, preset) and device("auto") are as in detectors.registry.
+    in_use(name, preset) names the fine-tuned version that `load` would give, "" for the shipped weights.
     """
 
     names: Callable[[], list[str]] = registry.available_detectors
@@ -68,6 +73,21 @@ class DetectorSource:
     load: Callable[..., AnyDetector] = registry.load_detector
     card: Callable[[str, str], DetectorCard] = registry.card_of
     device: Callable[[str], str] = registry.resolve_device
+    in_use: Callable[[str, str], str] = lambda name, preset: ""
+
+    @classmethod
+    def of(cls, versions: Versions) -> "DetectorSource":
+        """The registry, with the versions that a data folder has in use."""
+
+        def in_use(name: str, preset: str) -> str:
+            version = versions.current(name, preset)
+            return version.name if version else ""
+
+        return cls(
+            status=partial(registry.detector_status, data=versions.data),
+            load=partial(registry.load_detector, data=versions.data),
+            in_use=in_use,
+        )
 
 
 class Services:
@@ -84,13 +104,20 @@ class Services:
         recent: RecentAnalyses | None = None,
     ) -> None:
         self.settings = settings
-        self._source = source or DetectorSource()
+        self.versions = Versions(settings.data)
+        self._source = source or DetectorSource.of(self.versions)
         self._device = self._source.device(settings.device)
-        self.store = LabelStore(settings.data)
+        self.store = _store(settings)
         self._read_audio = read_audio
         self._recent = recent or RecentAnalyses()
         self._loaded: dict[str, AnyDetector] = {}
+        self._loaded_version: dict[str, str] = {}
         self._loading = threading.Lock()
+        self.workbench = Workbench(self.store, self.judge, self.can_judge, read_audio)
+
+    def close(self) -> None:
+        """Send what a mirror of the labels has not sent yet; to be called when the app stops."""
+        self.store.close()
 
     def detector_names(self) -> list[str]:
         """Every detector that the app knows, able to run or not, in the order to show them."""
@@ -108,8 +135,18 @@ class Services:
         """None when the detector can run here, else the reason, fit to show."""
         return self._source.status(name, self.settings.preset)
 
+    def can_judge(self) -> bool:
+        """True when at least one detector can run here."""
+        return any(self.status(name) is None for name in self.detector_names())
+
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
-        """Hash, read and judge a clip with every detector that can run, and remember the result.
+        """Judge a clip and remember the result, so that it can be shown and labelled by its id."""
+        analysis = self.judge(path, progress)
+        self._recent.add(analysis)
+        return analysis
+
+    def judge(self, path: str | Path, progress: Progress | None = None) -> Analysis:
+        """Hash, read and judge a clip with every detector that can run.
 
         A detector that cannot run, or that fails, is listed in `unavailable` and does not stop the
         others. Raises DetectorError when the file is not audio, or when the clip is refused by
@@ -120,7 +157,7 @@ class Services:
         sha256 = sha256_of(path)  # of the original bytes, before anything else touches them
         wave = self._read_audio(str(path))
         detections, unavailable = self._detect(wave, tell)
-        analysis = Analysis(
+        return Analysis(
             id=uuid.uuid4().hex,
             created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             path=str(path),
@@ -133,8 +170,6 @@ class Services:
             unavailable=unavailable,
             llr=fuse([d.llr for d in detections.values()]) if detections else None,
         )
-        self._recent.add(analysis)
-        return analysis
 
     def recent(self, analysis_id: str) -> Analysis:
         """A recent analysis. DetectorError when it is unknown or no longer in memory."""
@@ -219,7 +254,16 @@ class Services:
             raise ClipRefusedError(str(error)) from error
 
     def _detector(self, name: str) -> AnyDetector:
+        preset = self.settings.preset
         with self._loading:
-            if name not in self._loaded:
-                self._loaded[name] = self._source.load(name, preset=self.settings.preset, device=self._device)
+            # A version that was made or put in use since takes over without a restart.
+            version = self._source.in_use(name, preset)
+            if name not in self._loaded or self._loaded_version[name] != version:
+                self._loaded[name] = self._source.load(name, preset=preset, device=self._device)
+                self._loaded_version[name] = version
             return self._loaded[name]
+
+
+def _store(settings: Settings) -> LabelStore:
+    mirror = HubMirror(settings.data, settings.label_repo) if settings.label_repo else NoMirror()
+    return LabelStore(settings.data, settings.database_url, mirror)

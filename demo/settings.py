@@ -1,7 +1,7 @@
 """What the app is told from outside. The only reader of environment variables."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PRESETS = ("mini", "full")
@@ -15,12 +15,16 @@ class SettingsError(ValueError):
 @dataclass(frozen=True)
 class Settings:
     """preset: model size. device: where models run ("auto": CUDA when there is one). data: the
-    folder that labels and labelled clips are kept in. Raises SettingsError for an unknown value.
+    folder that labels and labelled clips are kept in. database_url: where the labels are kept
+    instead of in that folder. label_repo: data set repository that labels and clips are copied to.
+    Raises SettingsError for an unknown value.
     """
 
     preset: str = "mini"
     device: str = "auto"
     data: Path = Path("data")
+    database_url: str | None = field(default=None, repr=False)  # may hold a password
+    label_repo: str | None = None
 
     def __post_init__(self) -> None:
         for name, value, choices in (
@@ -39,7 +43,8 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **given: str | None) -> "Settings":
-        """Settings from SPOOFLENS_PRESET, SPOOFLENS_DEVICE and SPOOFLENS_DATA.
+        """Settings from SPOOFLENS_PRESET, SPOOFLENS_DEVICE, SPOOFLENS_DATA, SPOOFLENS_DATABASE_URL and,
+        on a Hugging Face Space (SPACE_ID is set there), SPOOFLENS_LABEL_REPO.
 
         `given` (preset, device, data; None: not given) comes from the command line and wins.
         An empty variable counts as not set.
@@ -52,4 +57,7 @@ class Settings:
             preset=values["preset"] or cls.preset,
             device=values["device"] or cls.device,
             data=Path(values["data"] or cls.data),
+            database_url=environ.get("SPOOFLENS_DATABASE_URL") or None,
+            # Elsewhere the disk lasts, and nothing should leave the machine.
+            label_repo=(environ.get("SPOOFLENS_LABEL_REPO") or None) if environ.get("SPACE_ID") else None,
         )

@@ -7,7 +7,7 @@ import gradio as gr
 
 from demo import markup, messages
 from demo.examples import read_examples
-from demo.pages import about, detect
+from demo.pages import about, detect, export, team, workbench
 from demo.services import Services
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -32,8 +32,14 @@ def build_demo(services: Services, examples: Path = EXAMPLES) -> gr.Blocks:
         gr.HTML(markup.header())
         with gr.Tab(messages.DETECT_TAB):
             detect.build(services, clips)
+        with gr.Tab(messages.WORKBENCH_TAB) as tab:
+            person = workbench.build(services, demo, tab)
+        with gr.Tab(messages.TEAM_TAB) as tab:
+            team.build(services, tab, person)
+        with gr.Tab(messages.EXPORT_TAB):
+            export.build(services)
         with gr.Tab(messages.ABOUT_TAB):
-            about.build(services, clips)
+            about.build(services, demo, clips)
     return demo.queue(max_size=32)
 
 
@@ -56,13 +62,16 @@ def launch_options(examples: Path = EXAMPLES) -> dict[str, Any]:
             input_border_color_dark="#5d6b7c",
             checkbox_border_color="#66758a",
             checkbox_border_color_dark="#8a97a8",
+            # The theme's own grey for explanations has a contrast of 2.6:1; these have above 6:1.
+            block_info_text_color="#52606d",
+            block_info_text_color_dark="#aab6c4",
             # White on sky blue is too faint to read; these have a contrast above 6:1.
             button_primary_background_fill="#1f5fa8",
             button_primary_background_fill_hover="#184c87",
             button_primary_background_fill_dark="#1f5fa8",
             button_primary_background_fill_hover_dark="#2a6fbd",
         ),
-        "css_paths": ASSETS / "style.css",
+        "css_paths": [ASSETS / "style.css", ASSETS / "workbench" / "workbench.css"],
         "allowed_paths": [str(examples)] if examples.is_dir() else [],
         "max_file_size": MAX_FILE_SIZE,
         "strict_cors": True,

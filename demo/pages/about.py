@@ -1,18 +1,20 @@
-"""The second tab: each detector, whether it can run here, its model card; credits of the examples."""
+"""The last tab: each detector, whether it can run here, its card and versions; credits of the examples."""
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
 
 from demo import markup, messages
 from demo.examples import Example
+from demo.pages import versions
 from demo.services import Services
 
 
-def build(services: Services, examples: Sequence[Example] = ()) -> None:
-    """Lay out the tab. Call inside gr.Blocks."""
+def build(services: Services, page: gr.Blocks, examples: Sequence[Example] = ()) -> None:
+    """Lay out the tab. Call inside `page`."""
     gr.HTML(
         f'<h2 class="sl-section">{messages.ABOUT_HEADING}</h2><p class="sl-help">{messages.ABOUT_INTRO}</p>'
         + markup.privacy()
@@ -24,6 +26,7 @@ def build(services: Services, examples: Sequence[Example] = ()) -> None:
         if text:
             with gr.Accordion(messages.MODEL_CARD.format(title=card.title), open=False):
                 gr.Markdown(text)
+        versions.build(services, name, card.title, page, partial(model_card, card.folder))
     if examples:
         gr.HTML(markup.example_credits(examples))
 

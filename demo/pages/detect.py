@@ -10,8 +10,8 @@ from demo import figures, markup, messages
 from demo.analysis import Analysis
 from demo.examples import Example
 from demo.services import Services
-from demo.storage.records import LabelError
 from detectors.errors import DetectorError
+from detectors.labels.records import LabelError
 
 #: Everything that uses a detector waits in this one queue.
 GPU = "gpu"

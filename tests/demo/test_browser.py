@@ -1,28 +1,18 @@
 """One visit in a real browser: a clip in, a verdict and a heatmap out, a label in the store."""
 
 import hashlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from demo.services import Services
 from demo.settings import Settings
 from detectors.registry import detector_status
+from tests.demo.browsing import CHROMIUM, open_page
 from tests.demo.fake_detectors import fake_services, write_clip
 from tests.demo.running import RunningApp, serve
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on PATH")
 
@@ -38,12 +28,8 @@ def real_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runnin
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 390, "height": 844})
-        page.set_default_timeout(30_000)
+    with open_page(390, 844) as page:
         yield page
-        browser.close()
 
 
 def test_a_visit(real_app: RunningApp, page: Page, tmp_path: Path) -> None:

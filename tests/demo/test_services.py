@@ -12,10 +12,10 @@ from demo import messages
 from demo.analysis import Analysis, RecentAnalyses
 from demo.services import Services
 from demo.settings import Settings
-from demo.storage.records import LabelError
 from detectors.calibration import fuse
 from detectors.detection import p_spoof_of
 from detectors.errors import DetectorError
+from detectors.labels.records import LabelError
 from tests.demo.fake_detectors import (
     NO_LLM,
     BrokenDetector,

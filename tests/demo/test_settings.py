@@ -21,6 +21,28 @@ def test_the_command_line_wins_over_the_environment() -> None:
     )
 
 
+def test_the_database_is_named_by_its_url_which_is_not_shown() -> None:
+    settings = Settings.from_env({"SPOOFLENS_DATABASE_URL": "postgresql://me:secret@host/labels"})
+    assert settings.database_url == "postgresql://me:secret@host/labels"
+    assert "secret" not in repr(settings)
+    assert Settings.from_env({"SPOOFLENS_DATABASE_URL": ""}).database_url is None
+
+
+def test_labels_are_copied_to_the_hub_from_a_space_only() -> None:
+    environ = {"SPOOFLENS_LABEL_REPO": "me/labels"}
+    assert Settings.from_env(environ).label_repo is None
+    assert Settings.from_env({**environ, "SPACE_ID": "me/spooflens"}).label_repo == "me/labels"
+    assert Settings.from_env({"SPACE_ID": "me/spooflens"}).label_repo is None
+
+
+def test_an_unusable_database_stops_the_app_with_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPOOFLENS_DATABASE_URL", "mysql://somewhere/labels")
+    assert app.main(["--data", str(tmp_path), "--device", "cpu"]) == 2
+    assert "names mysql; labels can be kept in SQLite or PostgreSQL" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
