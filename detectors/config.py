@@ -43,13 +43,19 @@ class SlsConfig:
     window_samples: int = 64_600
     hop_samples: int = 64_600
     fc_hidden: int = 1024
+    # Max-pooling over frames and over features.
+    pool_frames: int = 3
     pool: int = 3
+
+    @property
+    def slots(self) -> int:
+        """Stretches of time that pooling leaves: 67 in the released model."""
+        return self.front_end.frames(self.window_samples) // self.pool_frames
 
     @property
     def flat(self) -> int:
         """Width after pooling frames x features: 67 * 341 = 22,847 in the released model."""
-        frames = self.front_end.frames(self.window_samples)
-        return (frames // self.pool) * (self.front_end.hidden // self.pool)
+        return self.slots * (self.front_end.hidden // self.pool)
 
 
 @dataclass(frozen=True)

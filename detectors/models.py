@@ -15,7 +15,7 @@ class Sls(nn.Module):
         super().__init__()
         self.config = config
         self.front_end = front_end or XlsrFrontEnd(config.front_end)
-        self.head = SlsHead(config.front_end.hidden, config.flat, config.fc_hidden, config.pool)
+        self.head = SlsHead(config)
 
     def forward(self, waveform: Tensor) -> SlsOutput:
         return self.judge(self.front_end(waveform))

@@ -9,6 +9,7 @@ import yaml
 from detectors.augment import AugmentConfig
 from detectors.config import CONFIGS, DetectorConfig, config_from_dict
 from detectors.errors import DetectorError
+from detectors.head_start import HeadStartConfig
 
 Record = TypeVar("Record")
 
@@ -28,9 +29,11 @@ class Recipe:
     steps: int = 1800
     batch_size: int = 16
     front_end_lr: float = 4e-5
-    # The extractor's own; a log-mel stem starts blind to its linear bins and has most to learn.
     extractor_lr: float = 4e-5
     head_lr: float = 2e-4
+    # SLS's widest layer: Adam moves all of its thousands of inputs by the same step, so at the other
+    # layers' rate their sum jumps by more than the features are worth. 0: head_lr.
+    sls_fc1_lr: float = 0.0
     weight_decay: float = 1e-2
     warmup_steps: int = 100
     clip_grad: float = 1.0
@@ -49,6 +52,7 @@ class Recipe:
     workers: int = 0
     mixed_precision: str = "no"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    head_start: HeadStartConfig = field(default_factory=HeadStartConfig)
 
 
 #: What `init` may begin with; nothing before the colon means random weights.
@@ -72,6 +76,7 @@ def read_recipe(path: Path, detectors: list[str]) -> Recipe:
             name: config_from_dict(name, {"front_end": front_end, **described[name]}) for name in detectors
         }
         values["augment"] = _record(AugmentConfig, values.get("augment") or {}, path)
+        values["head_start"] = _record(HeadStartConfig, values.get("head_start") or {}, path)
         recipe = _record(Recipe, values, path)
     except (TypeError, ValueError) as error:
         raise DetectorError(f"{path} is not a usable recipe: {error}.") from error

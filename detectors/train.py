@@ -31,6 +31,7 @@ from detectors.dev_scores import eer_by_source, score_clips
 from detectors.errors import DetectorError
 from detectors.frontends.whisper_init import init_from_whisper, read_whisper_base
 from detectors.frontends.xlsr import XlsrFrontEnd, load_pretrained_xlsr
+from detectors.head_start import keep_features, start_head
 from detectors.models import FakeMamba, Sls, build_model
 from detectors.recipe import Recipe, read_recipe
 
@@ -126,14 +127,18 @@ def learning_rate_factor(step: int, recipe: Recipe) -> float:
 
 
 def _groups(jury: Jury, recipe: Recipe) -> list[dict[str, Any]]:
-    """The parameters by learning rate: extractor, the rest of the front-end, heads."""
+    """The parameters by learning rate: extractor, the rest of the front-end, SLS's fc1, other heads."""
     extractor = list(jury.front_end.model.feature_extractor.parameters())
-    taken = {id(p) for p in extractor}
+    fc1 = [p for name, p in jury.heads.named_parameters() if name.startswith("sls.fc1.")]
+    taken = {id(p) for p in extractor + fc1}
     encoder = [p for p in jury.front_end.parameters() if id(p) not in taken]
+    heads = [p for p in jury.heads.parameters() if id(p) not in taken]
+    fc1_lr = recipe.sls_fc1_lr or recipe.head_lr
     return [
         {"params": extractor, "lr": recipe.extractor_lr},
         {"params": encoder, "lr": recipe.front_end_lr},
-        {"params": list(jury.heads.parameters()), "lr": recipe.head_lr},
+        {"params": heads, "lr": recipe.head_lr},
+        *([{"params": fc1, "lr": fc1_lr}] if fc1 else []),
     ]
 
 
@@ -185,6 +190,22 @@ class Run:
         }
         torch.save(state, self.folder / "last.pt.part")
         os.replace(self.folder / "last.pt.part", self.folder / "last.pt")
+
+    def start_heads(self, views: Views) -> None:
+        """The heads' start, for a run that has not begun yet."""
+        config, recipe = self.recipe.head_start, self.recipe
+        if self.step or not config.views:
+            return
+        self.jury.to(self.accelerator.device).eval()
+        of_views = (views.cache.made_from, recipe.seed, recipe.balance, recipe.copy_synthesis, recipe.augment)
+        made_from = str((of_views, recipe.init, self.config.front_end, self.config.window_samples))
+        folder = Path(recipe.cache_dir) / "features"
+        with self.accelerator.main_process_first():  # the others then find the features
+            kept = keep_features(folder, self.jury.front_end, views, config.views, made_from)
+        self.jury.cpu()  # where the kept features are; the heads alone are little work
+        for model in self.jury.members.values():
+            start_head(model, kept, config, recipe.seed)
+        self.averaged.load_state_dict(self.jury.state_dict())
 
     def train_step(self, jury: nn.Module, wave: Tensor, label: Tensor) -> dict[str, float]:
         """One update; returns the loss of each detector."""
@@ -247,6 +268,10 @@ def train(recipe: Recipe) -> None:
         }
     run.resume()
     views = Views(caches["train"], recipe, run.config.window_samples)
+    run.start_heads(views)
+    if recipe.steps == 0:  # the head start alone
+        _record(run, {"step": 0, "dev": run.evaluate(caches["dev"])})
+        return
     order = From(run.step * recipe.batch_size, recipe.steps * recipe.batch_size)
     loader = DataLoader(views, recipe.batch_size, sampler=order, num_workers=recipe.workers, drop_last=True)
     jury, run.optimizer, loader = run.accelerator.prepare(run.jury, run.optimizer, loader)

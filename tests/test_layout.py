@@ -52,7 +52,7 @@ def test_imports_are_found_wherever_they_stand() -> None:
         ("detectors/metrics.py", {"torch", "transformers", "gradio"}),
         ("detectors/calibration.py", {"torch", "transformers", "gradio"}),
         ("demo/**/*.py", {"app"}),
-        ("demo/storage/**/*.py", {"gradio", "torch", "transformers"}),
+        ("detectors/labels/**/*.py", {"gradio", "torch", "transformers"}),
         ("demo/figures.py", {"gradio"}),
     ],
 )
@@ -62,11 +62,11 @@ def test_imports_point_one_way(pattern: str, forbidden: set[str]) -> None:
     assert breaches(files, forbidden) == []
 
 
-def test_only_the_storage_speaks_sql() -> None:
-    storage = ROOT / "demo" / "storage"
-    others = [path for path in SOURCES if storage not in path.parents]
-    assert breaches(others, {"sqlite3", "sqlalchemy", "sqlite_utils"}) == []
-    assert breaches(sorted(storage.glob("*.py")), {"sqlite3"}) != []
+def test_only_the_store_speaks_sql() -> None:
+    store = ROOT / "detectors" / "labels" / "store"
+    others = [path for path in SOURCES if store not in path.parents]
+    assert breaches(others, {"sqlite3", "sqlalchemy", "psycopg", "sqlite_utils"}) == []
+    assert breaches(sorted(store.glob("*.py")), {"sqlalchemy"}) != []
 
 
 def kept_files() -> list[Path]:

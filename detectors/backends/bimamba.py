@@ -6,6 +6,7 @@ place of self-attention in a Transformer and in a Conformer block (Gulati et al.
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from detectors.config import FakeMambaConfig
@@ -32,9 +33,28 @@ class PnBiMamba(nn.Module):
         self.norm2 = nn.LayerNorm(config.dim)
         self.feed_forward = _feed_forward(config)
 
+    @torch.no_grad()
+    def start_as_average(self) -> None:
+        """Begin so that the feed-forward part sees the average over all frames, in place.
+
+        What tells machine-made speech is a property of the whole clip; a block that starts with
+        random memory takes very long to learn to average. Feature 0 is given up for a constant.
+        """
+        self.norm1.weight[0], self.norm1.bias[0] = 0.0, 1.0
+        self.mamba.start_as_sum(one=0)
+
+    @torch.no_grad()
+    def start_as_nothing(self) -> None:
+        """Begin by passing the input through, in place (as in ReZero)."""
+        last = self.feed_forward[-1]
+        assert isinstance(last, nn.Linear)  # for the type checker
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
     def forward(self, x: Tensor) -> Tensor:
         z = self.norm1(x)
-        mixed = self.mamba(z) + self.mamba(z.flip(1)).flip(1)
+        forward, backward = self.mamba(torch.cat([z, z.flip(1)])).chunk(2)  # one scan for both directions
+        mixed = forward + backward.flip(1)
         return self.feed_forward(self.norm2(mixed)) + x
 
 

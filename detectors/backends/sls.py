@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from detectors.config import SlsConfig
+
 
 class SlsOutput(NamedTuple):
     """log_probs [b, 2] (0 spoof, 1 bona fide), gates [b, l] in 0..1, frame_logits [b, l, t]."""
@@ -23,23 +25,37 @@ class SlsOutput(NamedTuple):
 class SlsHead(nn.Module):
     """Layers of the front-end, l times [b, t, d], -> SlsOutput.
 
-    flat: width after max-pooling t x d by `pool`, 22,847 = 67 * 341 in the released model. It ties
-    the head to one window length.
+    Max-pooling t x d leaves `flat` values, 22,847 = 67 * 341 in the released model, which ties the
+    head to one window length.
     """
 
-    def __init__(self, hidden: int, flat: int, fc_hidden: int, pool: int = 3) -> None:
+    def __init__(self, config: SlsConfig) -> None:
         super().__init__()
-        self.fc0 = nn.Linear(hidden, 1)
+        self.config = config
+        self.fc0 = nn.Linear(config.front_end.hidden, 1)
         self.first_bn = nn.BatchNorm2d(1)
-        self.pool = nn.MaxPool2d(pool)
-        self.fc1 = nn.Linear(flat, fc_hidden)
-        self.fc3 = nn.Linear(fc_hidden, 2)
+        self.pool = nn.MaxPool2d((config.pool_frames, config.pool))
+        self.fc1 = nn.Linear(config.flat, config.fc_hidden)
+        self.fc3 = nn.Linear(config.fc_hidden, 2)
+
+    @torch.no_grad()
+    def start_simply(self) -> None:
+        """Give fc1 the same weights for every stretch of time, in place.
+
+        For training on little data: where in a window the evidence lies is chance, and independent
+        weights for each place would have to learn that place by place. The shift lets SELU bend only
+        what lies far below the average.
+        """
+        nn.init.constant_(self.first_bn.weight, 0.3)
+        nn.init.constant_(self.first_bn.bias, 1.0)
+        of_one = self.fc1.weight[:, : self.config.flat // self.config.slots]
+        self.fc1.weight.copy_(of_one.repeat(1, self.config.slots) / self.config.slots**0.5)
 
     def forward(self, layers: list[Tensor]) -> SlsOutput:
         frame_logits = torch.stack([self.fc0(h).squeeze(-1) for h in layers], dim=1)  # [b, l, t]
         gates = frame_logits.mean(dim=2).sigmoid()  # [b, l]
         x = torch.stack([gates[:, i, None, None] * h for i, h in enumerate(layers)]).sum(dim=0)  # [b, t, d]
-        x = self.pool(nn.functional.selu(self.first_bn(x[:, None])))  # [b, 1, t / 3, d / 3]
+        x = self.pool(nn.functional.selu(self.first_bn(x[:, None])))  # [b, 1, slots, d / pool]
         x = nn.functional.selu(self.fc1(x.flatten(1)))
         x = nn.functional.selu(self.fc3(x))
         return SlsOutput(x.log_softmax(dim=-1), gates, frame_logits)

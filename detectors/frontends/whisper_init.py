@@ -111,7 +111,21 @@ def init_from_whisper(front_end: XlsrFrontEnd, weights: dict[str, Tensor]) -> No
         model.encoder.pos_conv_embed.conv.bias.zero_()
         for i, layer in enumerate(model.encoder.layers):
             _copy_layer(layer, weights, f"encoder/layer_{i}")
-        _copy_norm(model.encoder.layer_norm, weights, "encoder/layer_norm")
+        _silence_sinks(layer.feed_forward.output_dense)
+        # Whisper's own final norm was fitted to its sixth layer.
+        model.encoder.layer_norm.reset_parameters()
+
+
+def _silence_sinks(output: nn.Linear) -> None:
+    """Stop the last layer from writing attention sinks, in place.
+
+    Whisper's fourth layer writes values fifty times larger than all others into one feature, for the
+    attention of later layers to lean on. No later layer is here, and the heads would hear little else.
+    """
+    norms = output.weight.norm(dim=1)
+    sinks = norms > 2 * norms.median()
+    output.weight[sinks] = 0
+    output.bias[sinks] = 0
 
 
 def _copy_layer(layer: Any, weights: dict[str, Tensor], prefix: str) -> None:

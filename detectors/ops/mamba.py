@@ -36,6 +36,35 @@ class MambaMixer(nn.Module):
         with torch.no_grad():
             self.dt_proj.bias.copy_(steps + torch.log(-torch.expm1(-steps)))  # softplus inverted
 
+    @torch.no_grad()
+    def start_as_sum(self, one: int, decay: float = 1e-3) -> None:
+        """Begin as a slow integrator, in place: frame t gives (nearly) the sum of frames up to t.
+
+        Input feature `one` must always be 1: it makes the gates and, with SiLU shifted to where it is
+        nearly straight, the input and output maps B and C constant. Nothing depends on the content
+        until training makes it. decay: of the state, per frame.
+        """
+        inner, dim = self.D.numel(), self.in_proj.in_features
+        channels = torch.arange(inner)
+        carried = (channels > 0) & (channels % dim != one)  # channel 0 is the constant one
+        self.in_proj.weight.zero_()
+        self.in_proj.weight[channels[carried], channels[carried] % dim] = 0.7
+        self.in_proj.weight[inner:, one] = 3.0
+        self.conv1d.weight.zero_()
+        self.conv1d.weight[:, 0, -1] = 1.0
+        assert self.conv1d.bias is not None  # for the type checker
+        self.conv1d.bias.fill_(3.0)
+        self.x_proj.weight.zero_()
+        self.x_proj.weight[self.dt_rank :, 0] = 1 / nn.functional.silu(torch.tensor(3.0))
+        step = 0.01
+        self.dt_proj.bias.fill_(math.log(math.expm1(step)))
+        self.A_log.fill_(math.log(decay / step))
+        self.D.zero_()
+        self.out_proj.weight.zero_()
+        self.out_proj.weight[channels[carried] % dim, channels[carried]] = 1.0
+        # The shift adds the same to every feature; where `one` gets it too, a layer norm removes it.
+        self.out_proj.weight[one] = self.out_proj.weight.sum(dim=0) / (dim - 1)
+
     def forward(self, x: Tensor) -> Tensor:
         frames = x.shape[1]
         x, gate = self.in_proj(x).chunk(2, dim=-1)

@@ -200,3 +200,28 @@ def test_every_weight_of_a_detector_with_this_block_learns(block):
     for name, parameter in model.head.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0 or name in without_effect, name
+
+
+@torch.no_grad()
+def test_the_first_block_begins_as_an_average_and_the_others_as_nothing():
+    head = FakeMambaHead(FakeMambaConfig(TINY, dim=24, layers=3, d_state=4)).eval()
+    head.start_simply()
+    x = frames(120, 24)
+    first, second, third = head.encoder.layers
+    torch.testing.assert_close(second(x), x)
+    torch.testing.assert_close(third(x), x)
+    z = first.norm1(x)
+    mixed = first.norm2(first.mamba(z) + first.mamba(z.flip(1)).flip(1))
+    average = nn.functional.layer_norm(z.mean(dim=1)[:, 1:], (23,))
+    for t in (0, 60, 119):  # the same at every frame: the average of all, up to the norm
+        both = torch.stack([mixed[:, t, 1:].flatten(), average.flatten()])
+        assert torch.corrcoef(both)[0, 1] > 0.95
+    assert (first(x) - x).abs().max() > 0.01
+
+
+@torch.no_grad()
+def test_an_average_does_not_mind_how_many_frames_it_is_taken_over():
+    head = FakeMambaHead(FakeMambaConfig(TINY, dim=24, layers=1, d_state=4)).eval()
+    head.start_simply()
+    x = frames(8, 16).repeat(1, 15, 1)
+    torch.testing.assert_close(head(x[:, :40]).logits, head(x).logits, atol=0.02, rtol=0.05)

@@ -81,7 +81,7 @@ def test_the_released_width_is_67_times_341():
 
 @torch.no_grad()
 def test_a_head_of_the_released_sizes_takes_the_released_layers():
-    head = SlsHead(1024, SlsConfig().flat, fc_hidden=2).eval()
+    head = SlsHead(SlsConfig(fc_hidden=2)).eval()
     output = head([torch.randn(1, 201, 1024) for _ in range(24)])
     assert output.gates.shape == (1, 24)
     assert output.frame_logits.shape == (1, 24, 201)
@@ -89,7 +89,9 @@ def test_a_head_of_the_released_sizes_takes_the_released_layers():
 
 def test_the_heads_names_are_the_released_ones(state):
     released = {name for name in state if not name.startswith(plain.SSL)}
-    head = SlsHead(plain.HIDDEN, plain.SLS_FLAT, plain.SLS_FC)
+    front_end = FrontEndConfig(hidden=plain.HIDDEN)
+    head = SlsHead(SlsConfig(front_end, fc_hidden=plain.SLS_FC))
+    assert head.fc1.in_features == plain.SLS_FLAT
     assert set(head.state_dict()) == released
     assert {name.split(".")[0] for name in released} == {"first_bn", "fc0", "fc1", "fc3"}
 
@@ -102,6 +104,19 @@ def test_every_weight_of_the_head_learns():
     for name, parameter in model.head.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
+
+
+@torch.no_grad()
+def test_a_head_that_starts_simply_hears_no_difference_between_two_places_in_time():
+    front_end = FrontEndConfig(2, 16, extractor="log_mel")
+    head = SlsHead(SlsConfig(front_end, window_samples=9_600, fc_hidden=8, pool_frames=5, pool=2)).eval()
+    event, silence = torch.randn(1, 10, 16) * 3, torch.zeros(1, 20, 16)
+    early, late = [torch.cat([event, silence], 1)] * 2, [torch.cat([silence, event], 1)] * 2
+    assert (head(early).log_probs - head(late).log_probs).abs().max() > 1e-4
+    head.start_simply()
+    assert head.config.slots == 6
+    torch.testing.assert_close(head(early).log_probs, head(late).log_probs)
+    assert (head(early).log_probs - head([h * 0 for h in early]).log_probs).abs().max() > 1e-4
 
 
 def test_two_heads_can_share_one_front_end():

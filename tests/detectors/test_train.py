@@ -17,6 +17,7 @@ from detectors.checkpoints import load_model, read_config
 from detectors.corpus import Clip, ClipCache, build_cache, read_manifest
 from detectors.dev_scores import eer_by_source, score_clips, single
 from detectors.errors import DetectorError
+from detectors.head_start import HeadStartConfig
 from detectors.recipe import Recipe, read_recipe
 from detectors.train import Run, Views, draw_odds, learning_rate_factor, train
 
@@ -316,6 +317,32 @@ def test_the_learning_rate_rises_linearly_then_falls_as_half_a_cosine(recipe: Re
     assert factors[110] == pytest.approx(0.02)
     assert learning_rate_factor(1_000, recipe) == pytest.approx(0.02)
     assert learning_rate_factor(0, replace(recipe, warmup_steps=0)) == 1
+
+
+def test_a_head_start_alone_is_a_run(recipe: Recipe) -> None:
+    start = HeadStartConfig(
+        views=24, sls_shallow=100, sls_deep=1, fake_mamba_shallow=15, fake_mamba_deep=2,
+        dropout=0.1, hidden_dropout=0.1,
+    )  # fmt: skip
+    recipe = replace(recipe, steps=0, head_start=start)
+    before = Run(recipe).jury.front_end.state_dict()
+    train(recipe)
+    (entry,) = log_of(Path(recipe.output_dir))
+    assert entry["step"] == 0
+    for name in DETECTORS:
+        assert entry["dev"][name]["pooled"] == 0
+        model = load_model(Path(recipe.output_dir) / name, name)
+        for key, value in model.front_end.state_dict().items():
+            torch.testing.assert_close(value, before[key], atol=1e-3, rtol=1e-3)
+
+
+def test_the_widest_layer_has_a_rate_of_its_own(recipe: Recipe) -> None:
+    run = Run(replace(recipe, sls_fc1_lr=1e-5, warmup_steps=0))
+    rates = {id(p): group["lr"] for group in run.optimizer.param_groups for p in group["params"]}
+    fc1 = run.jury.members["sls"].head.fc1
+    assert {rates[id(p)] for p in fc1.parameters()} == {1e-5}
+    assert sorted(rates) == sorted(id(p) for p in run.jury.parameters())
+    assert {rates[id(p)] for p in run.jury.members["fake_mamba"].head.parameters()} == {recipe.head_lr}
 
 
 def test_scores_per_source_by_hand() -> None:

@@ -162,7 +162,6 @@ def test_each_layer_computes_what_whispers_does(whisper: WhisperEncoder, front_e
         found = found[0] if isinstance(found, tuple) else found
         assert (expected - x).abs().max() > 0.1  # the layer does something
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(front_end.model.encoder.layer_norm(x), whisper.layer_norm(x))
 
 
 @torch.inference_mode()
@@ -187,7 +186,25 @@ def test_what_whisper_has_not_lets_its_input_through(
     for layer in whisper.layers:
         x = layer(x, attention_mask=None)
         x = x[0] if isinstance(x, tuple) else x
-    torch.testing.assert_close(front_end(wave).final, whisper.layer_norm(x), atol=1e-4, rtol=1e-4)
+    # Whisper's final norm belongs to its last layer, so a fresh one stands here.
+    expected = nn.functional.layer_norm(x, (HIDDEN,))
+    torch.testing.assert_close(front_end(wave).final, expected, atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_the_last_layer_writes_no_attention_sinks(whisper: WhisperEncoder) -> None:
+    weights = by_ctranslate2_name(whisper)
+    name = f"encoder/layer_{LAYERS - 1}/ffn/linear_1"
+    for part in ("weight", "bias"):
+        weights[f"{name}/{part}"] = weights[f"{name}/{part}"].clone()
+        weights[f"{name}/{part}"][5] *= 30
+    front_end = small_front_end()
+    init_from_whisper(front_end, weights)
+    output = front_end.model.encoder.layers[-1].feed_forward.output_dense
+    assert output.weight[5].abs().max() == output.bias[5] == 0
+    rest = [i for i in range(HIDDEN) if i != 5]
+    torch.testing.assert_close(output.weight[rest], weights[f"{name}/weight"][rest])
+    assert front_end(torch.randn(1, 8_000)).layers[-1].abs().max() < 20
 
 
 def test_every_part_can_still_be_trained(front_end: XlsrFrontEnd) -> None:
