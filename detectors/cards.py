@@ -65,8 +65,8 @@ _KINDS = {
 }
 _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the model card"
 _MINI_SHA256 = {
-    "sls": "e0bd0abf3f55f57c65aabe85324210ac9675f56e7d614e5c40ed607eb5c09e68",
-    "fake_mamba": "b21e646a0894c3d4c5bdb99ee1677999df18e7eb41e586e055dd60541574d59b",
+    "sls": "ea14542bb1f17af1a08091d2621d8e8173fef6a345939c0f4c9f4eef6178cf95",
+    "fake_mamba": "7c9746ef4dcb0e87ee88538bca89a822ee825824f0ab7f75ca0e01daa44f4ed5",
 }
 _NO_LLM = "its audio language model is not part of this version yet"
 
