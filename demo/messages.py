@@ -248,7 +248,6 @@ REFUSED_SHOWN = 20
 
 CLIP_GONE = "This clip is no longer in the store: it was deleted. Go on with the next one (skip it with S)."
 CLIP_UNREADABLE = "The clip in the store cannot be decoded any more. Skip it, and tell who runs this page."
-REGION_TOO_LONG = "A region ends after the clip, which is {seconds:.2f} s long."
 NOTHING_TO_UNDO = "There is nothing to undo."
 QUEUE_EMPTY = "There are no clips yet. Add some below."
 QUEUE_DONE = "You have been through all clips. Add more below, or bring back the skipped ones."

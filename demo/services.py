@@ -23,7 +23,7 @@ from detectors.cards import DetectorCard
 from detectors.detection import Detection
 from detectors.errors import DetectorError
 from detectors.labels.mirror import HubMirror, NoMirror
-from detectors.labels.records import Label, LabelDraft, LabelError, clean, regions_from
+from detectors.labels.records import Label, LabelDraft, clean, regions_within
 from detectors.labels.store import LabelStore
 from detectors.versions import Versions
 
@@ -199,9 +199,7 @@ class Services:
         analysis is no longer in memory. Nothing is stored then.
         """
         analysis = self.recent(analysis_id)
-        stretches = regions_from(list(regions))
-        if any(region.end > analysis.seconds for region in stretches):
-            raise LabelError(f"A region ends after the clip, which is {analysis.seconds:.2f} s long.")
+        stretches = regions_within(regions, analysis.seconds)
         draft = LabelDraft(
             audio_sha256=analysis.sha256,
             annotator=clean(annotator),

@@ -30,7 +30,7 @@ from detectors.labels.records import (
     StoreError,
     clean,
     person_of,
-    regions_from,
+    regions_within,
 )
 from detectors.labels.store import LabelStore
 
@@ -198,9 +198,7 @@ class Workbench:
         if consent is not True:
             raise LabelError(messages.NO_QUEUE_CONSENT)
         item = self._item(sha256)
-        stretches = regions_from(list(regions))
-        if any(region.end > self.seconds(sha256) for region in stretches):
-            raise LabelError(messages.REGION_TOO_LONG.format(seconds=self.seconds(sha256)))
+        stretches = regions_within(regions, self.seconds(sha256))
         person = person_of(clean(annotator))
         earlier = [each for each in self.store.labels(sha256) if person_of(each.annotator) == person]
         judgement = item.judgement

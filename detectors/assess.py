@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from detectors.calibration import fit_calibration
 from detectors.checkpoints import CONFIG, load_model, read_config
 from detectors.conditions import CONDITIONS
-from detectors.corpus import ClipCache, build_cache, read_manifest
-from detectors.dev_scores import eer_by_source, score_clips, single
+from detectors.corpus import ClipCache, bonafide_mask, build_cache, read_manifest
+from detectors.dev_scores import eer_by_source, score_cache, single
 from detectors.metrics import cllr, rates_at
 from detectors.registry import resolve_device
 
@@ -42,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     device = resolve_device(args.device)
     llrs: dict[str, list[np.ndarray]] = {condition: [] for condition in CONDITIONS}
     for folder in args.folders:
-        scores = {name: _scores(folder, cache, name, device) for name in CONDITIONS}
+        scores = _scores(folder, cache, device)
         _save_scores(folder, cache, scores)
         if args.calibrate:
             _calibrate(folder, cache, scores)
@@ -57,13 +56,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _scores(folder: Path, cache: ClipCache, condition: str, device: str) -> np.ndarray:
+def _scores(folder: Path, cache: ClipCache, device: str) -> dict[str, np.ndarray]:
+    """CM scores [clips] under each condition."""
     detector = read_config(folder)["detector"]
     model = load_model(folder, detector).to(device)
-    change = CONDITIONS[condition]
-    waves = (change(cache.wave(i)) for i in range(len(cache)))
-    shown = tqdm(waves, total=len(cache), desc=f"{folder.name}, {condition}")
-    return score_clips(single(detector, model), model.config, shown, device)[detector]
+    judge = single(detector, model)
+    return {
+        name: score_cache(judge, model.config, cache, device, f"{folder.name}, {name}", change)[detector]
+        for name, change in CONDITIONS.items()
+    }
 
 
 def _save_scores(folder: Path, cache: ClipCache, scores: dict[str, np.ndarray]) -> None:
@@ -74,7 +75,7 @@ def _save_scores(folder: Path, cache: ClipCache, scores: dict[str, np.ndarray]) 
 
 
 def _calibrate(folder: Path, cache: ClipCache, scores: dict[str, np.ndarray]) -> None:
-    bonafide = np.array([clip.is_bonafide for clip in cache.clips])
+    bonafide = bonafide_mask(cache.clips)
     fitted = fit_calibration(np.concatenate(list(scores.values())), np.tile(bonafide, len(scores)))
     config = read_config(folder)
     config["calibration"] = {"scale": fitted.scale, "offset": fitted.offset}
@@ -83,7 +84,7 @@ def _calibrate(folder: Path, cache: ClipCache, scores: dict[str, np.ndarray]) ->
 
 def report(cache: ClipCache, llrs: dict[str, np.ndarray]) -> str:
     """Markdown: a summary line for each condition, then EERs per spoof source."""
-    bonafide = np.array([clip.is_bonafide for clip in cache.clips])
+    bonafide = bonafide_mask(cache.clips)
     by_condition = {name: eer_by_source(cache.clips, values) for name, values in llrs.items()}
     lines = [
         f"{bonafide.sum()} bona fide and {(~bonafide).sum()} spoof clips.",

@@ -1,15 +1,12 @@
 """A detector before and after fine-tuning: error rates, the table, and whether the new one may stay."""
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from detectors.config import DetectorConfig
-from detectors.corpus import Clip, ClipCache
-from detectors.dev_scores import Judge, eer_by_source, score_clips
+from detectors.corpus import Clip, bonafide_mask
+from detectors.dev_scores import eer_by_source
 from detectors.errors import DetectorError
 from detectors.metrics import compute_eer
 
@@ -18,7 +15,6 @@ MAX_DEV_RISE = 1.0
 
 #: CM scores [clips] of the two models, under "before" and "after".
 Scores = dict[str, np.ndarray]
-Change = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -75,29 +71,13 @@ class Comparison:
         return {row.name: {"before": row.before, "after": row.after} for row in self.rows()}
 
 
-def score_cache(
-    judge: Judge,
-    config: DetectorConfig,
-    cache: ClipCache,
-    device: str,
-    what: str,
-    change: Change | None = None,
-) -> Scores:
-    """CM scores of every clip of a cache, each changed first when `change` says how."""
-    waves: Iterable[np.ndarray] = (cache.wave(i) for i in range(len(cache)))
-    if change:
-        waves = map(change, waves)
-    shown = tqdm(waves, total=len(cache), desc=f"scoring {what}", unit="clip")
-    return score_clips(judge, config, shown, device)
-
-
 def compare(held_back: list[Clip], scores: Scores, dev: list[Clip], dev_scores: Scores | None) -> Comparison:
     """The comparison of two models from their scores.
 
     A class that the held-back clips lack is taken from dev. Raises DetectorError when that is not
     possible either, as an EER needs both classes.
     """
-    labels = _bonafide(held_back)
+    labels = bonafide_mask(held_back)
     scores = dict(scores)
     completed = ""
     if labels.all() or not labels.any():
@@ -106,12 +86,12 @@ def compare(held_back: list[Clip], scores: Scores, dev: list[Clip], dev_scores: 
                 f"All {len(labels)} held-back clips are {'bona fide' if labels.all() else 'spoof'}: an EER "
                 "needs both classes. Label some of the other class too, or give --base, whose dev has them."
             )
-        missing = _bonafide(dev) != labels[0]
+        missing = bonafide_mask(dev) != labels[0]
         completed = f"{missing.sum()} {'spoof' if labels[0] else 'bona fide'} clips of dev"
         scores = {
             name: np.concatenate([values, dev_scores[name][missing]]) for name, values in scores.items()
         }
-        labels = np.concatenate([labels, _bonafide(dev)[missing]])
+        labels = np.concatenate([labels, bonafide_mask(dev)[missing]])
     rates = {name: 100 * compute_eer(values[labels], values[~labels])[0] for name, values in scores.items()}
     own = Row("held-back labelled", int(labels.sum()), int((~labels).sum()), rates["before"], rates["after"])
     if dev_scores is None:
@@ -128,7 +108,3 @@ def compare(held_back: list[Clip], scores: Scores, dev: list[Clip], dev_scores: 
         for name in ("pooled", "macro")
     )
     return Comparison(own, pooled, macro, completed)
-
-
-def _bonafide(clips: list[Clip]) -> np.ndarray:
-    return np.array([clip.is_bonafide for clip in clips], dtype=bool)

@@ -7,7 +7,7 @@ holds each clip as it is and, for `train`, once more after a random codec.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -29,6 +29,11 @@ class Clip:
     path: str
     is_bonafide: bool
     group: str
+
+
+def bonafide_mask(clips: Sequence[Clip]) -> np.ndarray:
+    """bool [clips]: which are bona fide."""
+    return np.array([clip.is_bonafide for clip in clips], dtype=bool)
 
 
 def read_manifest(path: Path, split: str) -> list[Clip]:
@@ -67,6 +72,11 @@ class ClipCache:
         """float32 [s] of clip i."""
         start, stop = self._bounds[i][variant]
         return self._samples[start:stop].astype(np.float32) / 32768
+
+    def random_rendering(self, i: int, coded: float, rng: np.random.Generator) -> np.ndarray:
+        """float32 [s] of clip i: with chance `coded` one of its coded renderings, where it has any."""
+        has_coded = self.variants(i) > 1 and rng.random() < coded
+        return self.wave(i, int(rng.integers(1, self.variants(i))) if has_coded else 0)
 
     def digest(self, i: int) -> bytes:
         """SHA-256 of clip i's samples: the same sound under two names has one digest."""

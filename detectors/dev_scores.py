@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
+from detectors.conditions import as_is
 from detectors.config import DetectorConfig
-from detectors.corpus import Clip
+from detectors.corpus import Clip, ClipCache, bonafide_mask
 from detectors.metrics import compute_eer
 from detectors.models import FakeMamba, Sls
 from detectors.windows import cut, spans
@@ -46,6 +48,19 @@ def score_clips(
     return {name: np.array(values) / np.array(counts) for name, values in sums.items()}
 
 
+def score_cache(
+    judge: Judge,
+    config: DetectorConfig,
+    cache: ClipCache,
+    device: torch.device | str,
+    doing: str,
+    change: Callable[[np.ndarray], np.ndarray] = as_is,
+) -> dict[str, np.ndarray]:
+    """`score_clips` of every clip of a cache, each changed first, with a progress bar named `doing`."""
+    waves = (change(cache.wave(i)) for i in range(len(cache)))
+    return score_clips(judge, config, tqdm(waves, total=len(cache), desc=doing, unit="clip"), device)
+
+
 def _batches(
     waves: Iterable[np.ndarray], config: DetectorConfig, size: int = 16
 ) -> Iterator[list[tuple[int, np.ndarray]]]:
@@ -63,7 +78,7 @@ def _batches(
 
 def eer_by_source(clips: list[Clip], scores: np.ndarray) -> dict[str, Any]:
     """EERs in %: pooled; per spoof source against all bona fide; macro, the mean of those."""
-    bonafide = np.array([clip.is_bonafide for clip in clips])
+    bonafide = bonafide_mask(clips)
     groups = np.array([clip.group for clip in clips])
     sources = {}
     for group in sorted(set(groups[~bonafide])):

@@ -16,9 +16,7 @@ from detectors.labels.exports import write_export
 from detectors.labels.forms import FORMS
 from detectors.labels.records import LabelError
 from detectors.labels.splits import GROUP_BY
-from detectors.labels.store import LabelStore
-
-DATABASE_FILE = "labels.sqlite3"
+from detectors.labels.store import DATABASE_FILE, LabelStore
 
 
 def add_selection_arguments(parser: argparse.ArgumentParser) -> None:

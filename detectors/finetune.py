@@ -27,15 +27,16 @@ import torch
 from detectors.calibration import Calibration, fit_calibration
 from detectors.cards import PRESETS, DetectorCard
 from detectors.checkpoints import load_model, read_config, save_model
-from detectors.comparison import Comparison, Scores, compare, score_cache
+from detectors.comparison import Comparison, Scores, compare
 from detectors.conditions import CONDITIONS
 from detectors.config import CONFIGS
-from detectors.corpus import ClipCache
-from detectors.dev_scores import single
+from detectors.corpus import bonafide_mask
+from detectors.dev_scores import score_cache, single
 from detectors.errors import DetectorError
-from detectors.export import DATABASE_FILE, add_selection_arguments, open_store
+from detectors.export import add_selection_arguments, open_store
 from detectors.labelled import Labelled, check, from_export, from_store
 from detectors.labels.selection import Rules
+from detectors.labels.store import DATABASE_FILE
 from detectors.material import Material, gather, read_base
 from detectors.registry import available_detectors, resolve_device, weights_in_use
 from detectors.tuning import TRAINED, Model, Tuning, TuningViews, before_and_after, tune
@@ -145,7 +146,9 @@ def measure(old: Model, new: Model, material: Material, device: str) -> tuple[Co
     judge = before_and_after(old, new)
     caches = {"held-back clips": material.held_back, "dev": material.dev}
     scores = {
-        name: score_cache(judge, new.config, cache, device, name) for name, cache in caches.items() if cache
+        name: score_cache(judge, new.config, cache, device, f"scoring {name}")
+        for name, cache in caches.items()
+        if cache
     }
     dev = material.dev.clips if material.dev else []
     return compare(material.held_back.clips, scores["held-back clips"], dev, scores.get("dev")), scores
@@ -160,14 +163,14 @@ def calibrate(
     held-back clips when they are enough; else the old calibration stays.
     """
     values = [scores["held-back clips"]["after"]]
-    labels = [_labels(material.held_back)]
+    labels = [bonafide_mask(material.held_back.clips)]
     if material.dev:
         changed = score_cache(
-            single("after", new), new.config, material.dev, device, "dev, shortcuts removed",
+            single("after", new), new.config, material.dev, device, "scoring dev, shortcuts removed",
             CONDITIONS["shortcuts removed"],
         )  # fmt: skip
         values += [scores["dev"]["after"], changed["after"]]
-        labels += 2 * [_labels(material.dev)]
+        labels += 2 * [bonafide_mask(material.dev.clips)]
         told = "dev, raw and with the shortcuts removed, and the held-back labelled clips"
     else:
         if min(labels[0].sum(), (~labels[0]).sum()) < MIN_TO_CALIBRATE:
@@ -175,10 +178,6 @@ def calibrate(
             return Calibration(**read_config(old_folder).get("calibration", {})), told
         told = "the held-back labelled clips"
     return fit_calibration(np.concatenate(values), np.concatenate(labels)), told
-
-
-def _labels(cache: ClipCache) -> np.ndarray:
-    return np.array([clip.is_bonafide for clip in cache.clips])
 
 
 def _facts(
@@ -201,7 +200,10 @@ def _facts(
         "from": replaced,
         "clips": len(material.train),
         "counts": {
-            name: {"bonafide": int(_labels(cache).sum()), "spoof": int((~_labels(cache)).sum())}
+            name: {
+                "bonafide": int(bonafide_mask(cache.clips).sum()),
+                "spoof": int((~bonafide_mask(cache.clips)).sum()),
+            }
             for name, cache in caches.items()
             if cache
         },

@@ -26,7 +26,7 @@ from detectors.augment import augment, random_cut
 from detectors.checkpoints import load_front_end, save_model
 from detectors.config import CONFIGS
 from detectors.copy_synthesis import copy_synthesis
-from detectors.corpus import Clip, ClipCache, build_cache, read_manifest
+from detectors.corpus import Clip, ClipCache, bonafide_mask, build_cache, read_manifest
 from detectors.dev_scores import eer_by_source, score_clips
 from detectors.errors import DetectorError
 from detectors.frontends.whisper_init import init_from_whisper, read_whisper_base
@@ -71,7 +71,7 @@ class Views(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, cache: ClipCache, recipe: Recipe, length: int) -> None:
         self.cache, self.recipe, self.length = cache, recipe, length
-        bonafide = np.array([clip.is_bonafide for clip in cache.clips])
+        bonafide = bonafide_mask(cache.clips)
         if bonafide.all() or not bonafide.any():
             raise DetectorError("Training needs bona fide and spoof clips; the split has only one kind.")
         self.odds = draw_odds(cache.clips) if recipe.balance else np.full(len(cache), 1 / len(cache))
@@ -85,8 +85,7 @@ class Views(Dataset[tuple[Tensor, int]]):
         twin = not label and rng.random() < self.recipe.copy_synthesis
         if twin:
             i = int(rng.choice(len(self.cache), p=self.human_odds))
-        coded = self.cache.variants(i) > 1 and rng.random() < self.recipe.augment.coded
-        wave = self.cache.wave(i, int(rng.integers(1, self.cache.variants(i))) if coded else 0)
+        wave = self.cache.random_rendering(i, self.recipe.augment.coded, rng)
         # Longer than the view, for the changes that shorten it; vocoding a whole clip would be slow.
         wave = random_cut(wave, self.length * 5 // 4, rng)
         if twin:

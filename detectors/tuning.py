@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from detectors.augment import AugmentConfig, augment, random_cut
 from detectors.backends.sls import SlsHead
-from detectors.corpus import ClipCache
+from detectors.corpus import ClipCache, bonafide_mask
 from detectors.dev_scores import Judge
 from detectors.errors import DetectorError
 from detectors.models import FakeMamba, Sls
@@ -87,8 +87,7 @@ class TuningViews(Dataset[tuple[Tensor, int, float]]):
         pool = first if is_bonafide in first else second
         cache, members, odds = pool[is_bonafide]
         i = int(rng.choice(members, p=odds))
-        coded = cache.variants(i) > 1 and rng.random() < self.tuning.augment.coded
-        wave = cache.wave(i, int(rng.integers(1, cache.variants(i))) if coded else 0)
+        wave = cache.random_rendering(i, self.tuning.augment.coded, rng)
         # Longer than the view, for the changes that shorten it.
         wave = random_cut(wave, self.length * 5 // 4, rng)
         view = augment(wave, self.length, self.tuning.augment, rng)
@@ -99,7 +98,7 @@ class TuningViews(Dataset[tuple[Tensor, int, float]]):
 def _by_class(cache: ClipCache) -> dict[bool, tuple[ClipCache, np.ndarray, np.ndarray]]:
     """Per class that the cache has: the cache, its clips of that class and the chance of each."""
     odds = draw_odds(cache.clips)
-    bonafide = np.array([clip.is_bonafide for clip in cache.clips])
+    bonafide = bonafide_mask(cache.clips)
     pools = {}
     for is_bonafide in (True, False):
         members = np.flatnonzero(bonafide == is_bonafide)

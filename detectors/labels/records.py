@@ -216,6 +216,14 @@ def regions_from(rows: list[dict[str, Any]]) -> tuple[Region, ...]:
         raise LabelError(f"A region's start and end must be numbers of seconds: {error}.") from error
 
 
+def regions_within(rows: Sequence[dict[str, Any]], seconds: float) -> tuple[Region, ...]:
+    """`regions_from`, with a LabelError for a region that ends after the clip of `seconds`."""
+    regions = regions_from(list(rows))
+    if any(region.end > seconds for region in regions):
+        raise LabelError(f"A region ends after the clip, which is {seconds:.2f} s long.")
+    return regions
+
+
 def check_sha256(sha256: str) -> None:
     """LabelError unless it is one: it becomes a file name, so "../../" must not get through."""
     if not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):

@@ -16,6 +16,9 @@ from detectors.labels.store.tables import metadata
 
 logger = logging.getLogger(__name__)
 
+#: SQLite's file in the store's folder.
+DATABASE_FILE = "labels.sqlite3"
+
 #: How long one waits for another's write, or for a free connection, in seconds.
 BUSY_SECONDS = 30
 
@@ -108,7 +111,7 @@ class Database:
 
 def _url(folder: Path, url: str | None) -> URL:
     if not url:
-        return URL.create("sqlite", database=str(folder / "labels.sqlite3"))
+        return URL.create("sqlite", database=str(folder / DATABASE_FILE))
     try:
         made = make_url(url)
     except exc.ArgumentError:
