@@ -7,7 +7,7 @@ holds each clip as it is and, for `train`, once more after a random codec.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -59,7 +59,10 @@ class ClipCache:
         #: Changes with the clips, their codecs and the seed of these.
         self.made_from: str = index["made_from"]
         self._bounds: list[list[tuple[int, int]]] = index["bounds"]
-        self._samples = np.memmap(folder / "samples.int16", dtype=np.int16, mode="r")
+        samples = folder / "samples.int16"
+        # An empty file cannot be mapped: no clip could be read, or all were empty.
+        mapped = samples.stat().st_size > 0
+        self._samples = np.memmap(samples, np.int16, "r") if mapped else np.zeros(0, np.int16)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -84,19 +87,37 @@ class ClipCache:
         return sha256(self._samples[start:stop].tobytes()).digest()
 
 
-def build_cache(folder: Path, clips: list[Clip], coded_variants: int, seed: int) -> ClipCache:
-    """Decode every clip into `folder`, unless just these clips are there already."""
+def build_cache(
+    folder: Path,
+    clips: list[Clip],
+    coded_variants: int,
+    seed: int,
+    unreadable: Callable[[Clip, DetectorError], None] | None = None,
+) -> ClipCache:
+    """Decode every clip into `folder`, unless just these clips are there already.
+
+    unreadable: told of each clip that cannot be decoded, which is then left out. Without it, the first
+    such clip raises its DetectorError.
+    """
     drawn = (coded_variants, seed) if coded_variants else ()
     made_from = sha256(repr((clips, drawn)).encode()).hexdigest()
     if _made_from(folder) != made_from:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "index.json").unlink(missing_ok=True)
-        bounds = []
+        bounds, kept = [], []
         with (folder / "samples.int16").open("wb") as out:
             for clip in clips:
-                bounds.append([_append(out, wave) for wave in _renderings(clip, coded_variants, seed)])
+                try:
+                    renderings = list(_renderings(clip, coded_variants, seed))
+                except DetectorError as error:
+                    if unreadable is None:
+                        raise
+                    unreadable(clip, error)
+                    continue
+                bounds.append([_append(out, wave) for wave in renderings])
+                kept.append(asdict(clip))
         # Renamed last: its presence means that the samples are complete.
-        index = {"made_from": made_from, "clips": [asdict(c) for c in clips], "bounds": bounds}
+        index = {"made_from": made_from, "clips": kept, "bounds": bounds}
         (folder / "index.json.part").write_text(json.dumps(index))
         os.replace(folder / "index.json.part", folder / "index.json")
     return ClipCache(folder)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.audio import load_audio
 from detectors.cards import ASSETS
 from detectors.corpus import Clip, ClipCache, build_cache, read_manifest
 from detectors.errors import DetectorError
@@ -92,10 +91,13 @@ class Material:
 def gather(labelled: Labelled, base: Base, scratch: Path) -> Material:
     """Decode the labelled clips and decide what is replayed. Clips that cannot be read are left out."""
     notes: list[str] = []
-    train, held_back = (_readable(clips, notes) for clips in (labelled.train, labelled.held_back))
-    check(Labelled(train, held_back, labelled.origin))
-    train_cache = build_cache(scratch / "train", train, 1, 0)
-    held_back_cache = build_cache(scratch / "held_back", held_back, 0, 0)
+
+    def leave_out(clip: Clip, error: DetectorError) -> None:
+        notes.append(f"{clip.utt_id} is left out: {error}")
+
+    train_cache = build_cache(scratch / "train", labelled.train, 1, 0, leave_out)
+    held_back_cache = build_cache(scratch / "held_back", labelled.held_back, 0, 0, leave_out)
+    check(Labelled(train_cache.clips, held_back_cache.clips, labelled.origin))
     replay, dev = base.replay, base.dev
     if replay is None:
         replay = build_cache(scratch / "examples", example_clips(), 0, 0)
@@ -110,14 +112,3 @@ def gather(labelled: Labelled, base: Base, scratch: Path) -> Material:
     else:
         dev = without(dev, train_cache)
     return Material(train_cache, held_back_cache, replay, dev, base.replay is None, notes)
-
-
-def _readable(clips: list[Clip], notes: list[str]) -> list[Clip]:
-    good = []
-    for clip in clips:
-        try:
-            load_audio(clip.path)
-            good.append(clip)
-        except DetectorError as error:
-            notes.append(f"{clip.utt_id} is left out: {error}")
-    return good

@@ -75,3 +75,20 @@ def database_url(store: LabelStore) -> Any:
 
 def audio_files(store: LabelStore) -> list[Path]:
     return sorted(path for path in (store.folder / "audio").rglob("*") if path.is_file())
+
+
+def check_nothing_lost(store: LabelStore, acknowledged: list[tuple[str, str]]) -> None:
+    """Every acknowledged (label id, sha256) is in the store, which is whole."""
+    kept = {label.id: label.audio_sha256 for label in store.labels()}
+    lost = [label_id for label_id, sha256 in acknowledged if kept.get(label_id) != sha256]
+    assert lost == [], "acknowledged labels are missing"
+    assert len(set(acknowledged)) == len(acknowledged)
+    rows = {sha256 for (sha256,) in sql(store, "SELECT sha256 FROM audio")}
+    assert {path.name for path in audio_files(store)} == rows, "an orphan, a half copy or a missing clip"
+    for path in audio_files(store):
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
+    assert set(kept.values()) == rows
+    assert sum(count for (count,) in sql(store, "SELECT labels FROM clip")) == len(kept)
+    if store._db._engine.dialect.name == "sqlite":
+        assert sql(store, "PRAGMA integrity_check") == [("ok",)]
+        assert sql(store, "PRAGMA foreign_key_check") == []

@@ -1,6 +1,5 @@
 """kill -9 while 200 threads save: what was acknowledged is there, and nothing half is."""
 
-import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from detectors.labels.store import LabelStore
-from tests.labels.making import audio_files, sql
+from tests.labels.making import check_nothing_lost
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).with_name("crash_child.py")
@@ -36,29 +35,13 @@ def killed_after(acknowledged: int, folder: Path, seed: str, url: str | None) ->
     ]
 
 
-def check(store: LabelStore, acknowledged: list[tuple[str, str]]) -> None:
-    kept = {label.id: label.audio_sha256 for label in store.labels()}
-    lost = [label_id for label_id, sha256 in acknowledged if kept.get(label_id) != sha256]
-    assert lost == [], "acknowledged labels are missing"
-    assert len(set(acknowledged)) == len(acknowledged)
-    rows = {sha256 for (sha256,) in sql(store, "SELECT sha256 FROM audio")}
-    assert {path.name for path in audio_files(store)} == rows, "an orphan, a half copy or a missing clip"
-    for path in audio_files(store):
-        assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
-    assert set(kept.values()) == rows
-    assert sum(count for (count,) in sql(store, "SELECT labels FROM clip")) == len(kept)
-    if store._db._engine.dialect.name == "sqlite":
-        assert sql(store, "PRAGMA integrity_check") == [("ok",)]
-        assert sql(store, "PRAGMA foreign_key_check") == []
-
-
 def kill_again_and_again(folder: Path, url: str | None, open_store: Opener, rounds: list[int]) -> None:
     """The next process starts on what the killed one left: a bare start is a round of its own."""
     acknowledged: list[tuple[str, str]] = []
     for turn, saves in enumerate(rounds):
         acknowledged += killed_after(saves, folder, f"r{turn}", url)
         store = open_store()
-        check(store, acknowledged)
+        check_nothing_lost(store, acknowledged)
         store.close()
 
 
