@@ -25,7 +25,7 @@ from detectors.corpus import ClipCache, bonafide_mask
 from detectors.dev_scores import Judge
 from detectors.errors import DetectorError
 from detectors.models import FakeMamba, Sls
-from detectors.train import draw_odds
+from detectors.views import draw_odds
 
 Model = Sls | FakeMamba
 Trained = Literal["heads", "lora", "all"]
@@ -46,7 +46,7 @@ class Tuning:
     """
 
     train: Trained = "lora"
-    steps: int = 300
+    steps: int = 100
     batch_size: int = 16
     seed: int = 1234
     head_lr: float = 5e-4

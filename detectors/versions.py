@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from detectors.audio import sha256_of
 from detectors.checkpoints import WEIGHTS, read_config
 from detectors.errors import DetectorError
@@ -26,6 +28,10 @@ from detectors.errors import DetectorError
 log = logging.getLogger(__name__)
 
 CURRENT = "current.json"
+#: Held while current.json is read, changed and replaced; the system frees it when its holder dies.
+LOCK = ".current.lock"
+#: How long a choice waits for another one that is just being made, in seconds.
+PATIENCE = 10.0
 CARD = "README.md"
 _NAME = re.compile(r"[0-9a-f]{12}")
 
@@ -93,17 +99,20 @@ class Versions:
     def use(self, detector: str, preset: str, name: str | None) -> None:
         """Put a version in use; None: the shipped weights. The one before stays where it is.
 
-        Raises DetectorError when there is no such version.
+        Raises DetectorError when there is no such version, or when the file stays locked.
         """
         if name is not None:
             self.get(detector, preset, name)
         folder = self.folder / detector
         folder.mkdir(parents=True, exist_ok=True)
-        choices = {**self._choices(detector), preset: name}
-        # Written aside and renamed: a reader finds the old choice or the new one, never half a file.
-        aside = folder / f".{CURRENT}-{uuid.uuid4().hex}"
-        aside.write_text(json.dumps(choices) + "\n")
-        os.replace(aside, folder / CURRENT)
+        try:
+            # From the reading to the writing, or two at once would undo each other's choice.
+            with FileLock(folder / LOCK, timeout=PATIENCE):
+                self._write_choices(folder, {**self._choices(detector), preset: name})
+        except Timeout as error:
+            raise DetectorError(
+                f"{folder / CURRENT} has been locked by another process for {PATIENCE:g} s. Try again."
+            ) from error
 
     def keep(self, detector: str, write: Callable[[Path], None]) -> Version:
         """Add a version: `write` fills a folder with weights, config.json ("preset", "finetuned") and card.
@@ -119,6 +128,15 @@ class Versions:
             if not target.exists():  # the same weights again are the same version
                 os.replace(made, target)
         return _read(detector, target)
+
+    def _write_choices(self, folder: Path, choices: dict[str, Any]) -> None:
+        """Written aside and renamed: a reader finds the old choices or the new ones, never half a file."""
+        aside = folder / f".{CURRENT}-{uuid.uuid4().hex}"
+        try:
+            aside.write_text(json.dumps(choices) + "\n")
+            os.replace(aside, folder / CURRENT)
+        finally:
+            aside.unlink(missing_ok=True)  # a full disk leaves no half file behind
 
     def _choices(self, detector: str) -> dict[str, Any]:
         path = self.folder / detector / CURRENT
