@@ -5,22 +5,20 @@ front-end is most of a step's cost. So features of some thousand views are compu
 go over them many times, and only then does end-to-end training begin.
 """
 
-import json
 import logging
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from detectors.fitting import fit
 from detectors.frontends.xlsr import XlsrFrontEnd
+from detectors.kept import made_once
 from detectors.models import FakeMamba, Sls
 
 log = logging.getLogger(__name__)
@@ -70,14 +68,7 @@ def keep_features(
     folder: Path, front_end: XlsrFrontEnd, views: Dataset[tuple[Tensor, int]], count: int, made_from: str
 ) -> KeptFeatures:
     """Features of views 0 to `count`, unless `folder` has those made from the same already."""
-    mark = sha256(f"{made_from} {count}".encode()).hexdigest()
-    index = folder / "index.json"
-    if not index.exists() or json.loads(index.read_text()) != mark:
-        folder.mkdir(parents=True, exist_ok=True)
-        index.unlink(missing_ok=True)
-        _write_features(folder, front_end, views, count)
-        (folder / "index.json.part").write_text(json.dumps(mark))
-        os.replace(folder / "index.json.part", index)
+    made_once(folder, f"{made_from} {count}", lambda: _write_features(folder, front_end, views, count))
     return KeptFeatures(folder)
 
 
@@ -167,12 +158,12 @@ def _start_sls(model: Sls, kept: KeptFeatures, config: HeadStartConfig, rng: np.
             yield x[i], y[i]
 
     steps = -(-len(x) // 64)
-    _fit(net, batches, steps, config.sls_shallow, config.shallow_lr, config.weight_decay, "SLS, shallow")
+    fit(net, batches, steps, config.sls_shallow, config.shallow_lr, config.weight_decay, "SLS, shallow")
     plain = head.fc1
     head.add_module("fc1", entry)  # for the type checker, an assignment would have to be of a Linear
     steps = -(-len(y) // 32)
     everything = partial(kept.batches, 32, rng)
-    _fit(head, everything, steps, config.sls_deep, config.deep_lr, config.weight_decay, "SLS, deep")
+    fit(head, everything, steps, config.sls_deep, config.deep_lr, config.weight_decay, "SLS, deep")
     head.fc1 = plain
     entry.fold_into(plain)
 
@@ -200,7 +191,7 @@ def _start_fake_mamba(
     mixers = [p for name, p in head.named_parameters() if ".mamba." in name or ".mixer." in name]
     for parameter in mixers:
         parameter.requires_grad = False
-    _fit(
+    fit(
         head,
         few_frames,
         steps,
@@ -211,7 +202,7 @@ def _start_fake_mamba(
     )
     for parameter in mixers:
         parameter.requires_grad = True
-    _fit(
+    fit(
         head,
         all_frames,
         steps,
@@ -222,39 +213,3 @@ def _start_fake_mamba(
     )
     head.LL = plain
     entry.fold_into(plain)
-
-
-def _fit(
-    net: nn.Module,
-    batches: Callable[[], Iterator[tuple[Any, Tensor]]],
-    steps: int,
-    passes: int,
-    lr: float,
-    weight_decay: float,
-    name: str,
-) -> None:
-    """AdamW over `passes` of `steps` batches each; the rate rises for a seventh, then falls to 0."""
-    if not passes:
-        return
-    learning = [p for p in net.parameters() if p.requires_grad]
-    matrices = [p for p in learning if p.dim() > 1]
-    vectors = [p for p in learning if p.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=lr)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, lr, total_steps=max(10, passes * steps + 1), pct_start=1 / 7
-    )
-    net.train()
-    for done in range(passes):
-        losses = []
-        for x, label in batches():
-            output = net(x)
-            logits = output[0] if isinstance(output, tuple) else output
-            loss = nn.functional.cross_entropy(logits, label)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-        log.info("head start of %s, pass %d: loss %.3f", name, done + 1, np.mean(losses))

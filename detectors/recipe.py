@@ -1,17 +1,13 @@
 """What a training run is told: a YAML file read into plain frozen records."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-
-import yaml
 
 from detectors.augment import AugmentConfig
 from detectors.config import CONFIGS, DetectorConfig, config_from_dict
 from detectors.errors import DetectorError
 from detectors.head_start import HeadStartConfig
-
-Record = TypeVar("Record")
+from detectors.yaml_records import read_yaml, record
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ def read_recipe(path: Path, detectors: list[str]) -> Recipe:
     Raises DetectorError for a missing or broken file, an unknown key or kind, a value that is not
     a number where one is needed, or a detector that it does not describe.
     """
-    values = _read_yaml(path)
+    values = read_yaml(path)
     front_end = values.pop("front_end", None) or {}
     described = values.get("models") or {}
     missing = [name for name in detectors if name not in described or name not in CONFIGS]
@@ -75,9 +71,9 @@ def read_recipe(path: Path, detectors: list[str]) -> Recipe:
         values["models"] = {
             name: config_from_dict(name, {"front_end": front_end, **described[name]}) for name in detectors
         }
-        values["augment"] = _record(AugmentConfig, values.get("augment") or {}, path)
-        values["head_start"] = _record(HeadStartConfig, values.get("head_start") or {}, path)
-        recipe = _record(Recipe, values, path)
+        values["augment"] = record(AugmentConfig, values.get("augment") or {}, path)
+        values["head_start"] = record(HeadStartConfig, values.get("head_start") or {}, path)
+        recipe = record(Recipe, values, path)
     except (TypeError, ValueError) as error:
         raise DetectorError(f"{path} is not a usable recipe: {error}.") from error
     if len({(m.front_end, m.window_samples, m.hop_samples) for m in recipe.models.values()}) > 1:
@@ -87,27 +83,3 @@ def read_recipe(path: Path, detectors: list[str]) -> Recipe:
             f"{path}: init {recipe.init!r} is not known. Known: {', '.join(filter(None, INITS))}."
         )
     return recipe
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise DetectorError(f"There is no training recipe at {path}.")
-    try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise DetectorError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise DetectorError(f"{path} must be a mapping of keys to values.")
-    return values
-
-
-def _record(kind: type[Record], values: dict[str, Any], path: Path) -> Record:
-    """A dataclass from YAML values; YAML reads 1e-4 as text, so numbers are made numbers."""
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(values.keys() - known.keys())
-    if unknown:
-        raise DetectorError(
-            f"{path} has unknown keys: {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
-        )
-    numbers = {name: f.type for name, f in known.items() if f.type in (int, float)}
-    return kind(**{name: numbers[name](v) if name in numbers else v for name, v in values.items()})

@@ -1,18 +1,13 @@
-"""`train`: fit SLS and Fake-Mamba, alone or together over one front-end.
+"""Training of SLS and Fake-Mamba, alone or together over one front-end.
 
-    python -m detectors train sls fake_mamba --config assets/recipes/mini.yaml
-    accelerate launch -m detectors train sls --config assets/recipes/full.yaml
-
-A run that was killed goes on from its last checkpoint when the same command is given again.
+A run that was killed goes on from its last checkpoint when it is started again.
 """
 
-import argparse
 import copy
 import json
 import logging
 import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +15,18 @@ import numpy as np
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration, DistributedDataParallelKwargs
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 
-from detectors.augment import augment, random_cut
 from detectors.checkpoints import load_front_end, save_model
-from detectors.config import CONFIGS
-from detectors.copy_synthesis import copy_synthesis
-from detectors.corpus import Clip, ClipCache, bonafide_mask, build_cache, read_manifest
+from detectors.corpus import ClipCache, build_cache, read_manifest
 from detectors.dev_scores import eer_by_source, score_clips
-from detectors.errors import DetectorError
 from detectors.frontends.whisper_init import init_from_whisper, read_whisper_base
 from detectors.frontends.xlsr import XlsrFrontEnd, load_pretrained_xlsr
 from detectors.head_start import keep_features, start_head
 from detectors.models import FakeMamba, Sls, build_model
-from detectors.recipe import Recipe, read_recipe
+from detectors.recipe import Recipe
+from detectors.schedule import warm_cosine
+from detectors.views import From, Views
 
 log = logging.getLogger(__name__)
 
@@ -66,63 +59,9 @@ def _initialise(front_end: XlsrFrontEnd, init: str) -> None:
         load_pretrained_xlsr(front_end, where)
 
 
-class Views(Dataset[tuple[Tensor, int]]):
-    """Endless random training views; view k is the same in every run with the same seed."""
-
-    def __init__(self, cache: ClipCache, recipe: Recipe, length: int) -> None:
-        self.cache, self.recipe, self.length = cache, recipe, length
-        bonafide = bonafide_mask(cache.clips)
-        if bonafide.all() or not bonafide.any():
-            raise DetectorError("Training needs bona fide and spoof clips; the split has only one kind.")
-        self.odds = draw_odds(cache.clips) if recipe.balance else np.full(len(cache), 1 / len(cache))
-        human = bonafide * self.odds
-        self.human_odds = human / human.sum()
-
-    def __getitem__(self, k: int) -> tuple[Tensor, int]:
-        rng = np.random.default_rng([self.recipe.seed, k])
-        i = int(rng.choice(len(self.cache), p=self.odds))
-        label = int(self.cache.clips[i].is_bonafide)
-        twin = not label and rng.random() < self.recipe.copy_synthesis
-        if twin:
-            i = int(rng.choice(len(self.cache), p=self.human_odds))
-        wave = self.cache.random_rendering(i, self.recipe.augment.coded, rng)
-        # Longer than the view, for the changes that shorten it; vocoding a whole clip would be slow.
-        wave = random_cut(wave, self.length * 5 // 4, rng)
-        if twin:
-            wave = copy_synthesis(wave, rng)
-        return torch.from_numpy(augment(wave, self.length, self.recipe.augment, rng)), label
-
-
-class From(Sampler[int]):
-    """start, start + 1, ..., stop - 1: a run that goes on skips what it has seen."""
-
-    def __init__(self, start: int, stop: int) -> None:
-        self.range = range(start, stop)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.range)
-
-    def __len__(self) -> int:
-        return len(self.range)
-
-
-def draw_odds(clips: list[Clip]) -> np.ndarray:
-    """Chance of each clip [clips]: classes alike; within a class, a source by the root of its size."""
-    keys = [(clip.is_bonafide, clip.group) for clip in clips]
-    sizes = {key: keys.count(key) for key in set(keys)}
-    odds = np.array([sizes[key] ** -0.5 for key in keys])
-    for label in (True, False):
-        of_class = np.array([clip.is_bonafide == label for clip in clips])
-        odds[of_class] /= 2 * odds[of_class].sum()
-    return odds / odds.sum()
-
-
 def learning_rate_factor(step: int, recipe: Recipe) -> float:
     """Linear warm-up, then half a cosine down to 2 %."""
-    if step < recipe.warmup_steps:
-        return (step + 1) / recipe.warmup_steps
-    done = (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return warm_cosine(step, recipe.steps, recipe.warmup_steps)
 
 
 def _groups(jury: Jury, recipe: Recipe) -> list[dict[str, Any]]:
@@ -294,16 +233,3 @@ def _record(run: Run, entry: dict[str, Any]) -> None:
         log.info("%s", entry)
         with (run.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "detectors", nargs="+", choices=sorted(CONFIGS), help="one, or several that share a front-end"
-    )
-    parser.add_argument("--config", type=Path, required=True, help="YAML recipe, see assets/recipes/")
-
-
-def run(args: argparse.Namespace) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    train(read_recipe(args.config, args.detectors))
-    return 0

@@ -19,7 +19,8 @@ from detectors.dev_scores import eer_by_source, score_clips, single
 from detectors.errors import DetectorError
 from detectors.head_start import HeadStartConfig
 from detectors.recipe import Recipe, read_recipe
-from detectors.train import Run, Views, draw_odds, learning_rate_factor, train
+from detectors.train import Run, learning_rate_factor, train
+from detectors.views import Views, draw_odds
 
 DETECTORS = ["sls", "fake_mamba"]
 RECIPE = """

@@ -1,0 +1,1 @@
+"""AudioLLM: a Whisper encoder, a projector and a LLaMA-family language model with LoRA."""

@@ -1,0 +1,85 @@
+"""Random training views of labelled clips: which clip comes, cut where, changed how."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from detectors.augment import AugmentConfig, augment, random_cut
+from detectors.copy_synthesis import copy_synthesis
+from detectors.corpus import Clip, ClipCache, bonafide_mask
+from detectors.errors import DetectorError
+
+
+class Viewing(Protocol):
+    """What a recipe says of its views (see recipe.py)."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def balance(self) -> bool: ...
+    @property
+    def copy_synthesis(self) -> float: ...
+    @property
+    def augment(self) -> AugmentConfig: ...
+
+
+class Views(Dataset[tuple[Tensor, int]]):
+    """Endless random training views; view k is the same in every run with the same seed."""
+
+    def __init__(self, cache: ClipCache, how: Viewing, length: int) -> None:
+        self.cache, self.how, self.length = cache, how, length
+        bonafide = bonafide_mask(cache.clips)
+        if bonafide.all() or not bonafide.any():
+            raise DetectorError("Training needs bona fide and spoof clips; the split has only one kind.")
+        self.odds = draw_odds(cache.clips) if how.balance else np.full(len(cache), 1 / len(cache))
+        human = bonafide * self.odds
+        self.human_odds = human / human.sum()
+
+    def label(self, k: int) -> int:
+        """1 when view k is bona fide, 0 when it is spoof."""
+        return int(self.cache.clips[self._drawn(k)[0]].is_bonafide)
+
+    def _drawn(self, k: int) -> tuple[int, np.random.Generator]:
+        rng = np.random.default_rng([self.how.seed, k])
+        return int(rng.choice(len(self.cache), p=self.odds)), rng
+
+    def __getitem__(self, k: int) -> tuple[Tensor, int]:
+        i, rng = self._drawn(k)
+        label = int(self.cache.clips[i].is_bonafide)
+        twin = not label and rng.random() < self.how.copy_synthesis
+        if twin:
+            i = int(rng.choice(len(self.cache), p=self.human_odds))
+        wave = self.cache.random_rendering(i, self.how.augment.coded, rng)
+        # Longer than the view, for the changes that shorten it; vocoding a whole clip would be slow.
+        wave = random_cut(wave, self.length * 5 // 4, rng)
+        if twin:
+            wave = copy_synthesis(wave, rng)
+        return torch.from_numpy(augment(wave, self.length, self.how.augment, rng)), label
+
+
+class From(Sampler[int]):
+    """start, start + 1, ..., stop - 1: a run that goes on skips what it has seen."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.range = range(start, stop)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.range)
+
+    def __len__(self) -> int:
+        return len(self.range)
+
+
+def draw_odds(clips: list[Clip]) -> np.ndarray:
+    """Chance of each clip [clips]: classes alike; within a class, a source by the root of its size."""
+    keys = [(clip.is_bonafide, clip.group) for clip in clips]
+    sizes = {key: keys.count(key) for key in set(keys)}
+    odds = np.array([sizes[key] ** -0.5 for key in keys])
+    for label in (True, False):
+        of_class = np.array([clip.is_bonafide == label for clip in clips])
+        odds[of_class] /= 2 * odds[of_class].sum()
+    return odds / odds.sum()
