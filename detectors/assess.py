@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from detectors.calibration import fit_calibration
-from detectors.checkpoints import CONFIG, load_model, read_config
+from detectors.checkpoints import CONFIG, load_countermeasure, read_config
 from detectors.conditions import CONDITIONS
 from detectors.corpus import ClipCache, bonafide_mask, build_cache, read_manifest
 from detectors.dev_scores import eer_by_source, score_cache, single
 from detectors.metrics import cllr, rates_at
+from detectors.progress import in_terminal
 from detectors.registry import resolve_device
 
 
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 def _scores(folder: Path, cache: ClipCache, device: str) -> dict[str, np.ndarray]:
     """CM scores [clips] under each condition."""
     detector = read_config(folder)["detector"]
-    model = load_model(folder, detector).to(device)
+    model = load_countermeasure(folder, detector, device, in_terminal())
     judge = single(detector, model)
     return {
         name: score_cache(judge, model.config, cache, device, f"{folder.name}, {name}", change)[detector]

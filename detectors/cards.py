@@ -16,8 +16,10 @@ class DetectorCard:
     """Facts about one detector. `kind` is one plain sentence on what it looks at.
 
     repo_id, revision, filename: the released file on the hub; empty when the hub does not have it.
-    sha256: of `folder`/model.safetensors (mini) or of the released file (full); empty when nobody
-    could check it yet, which the page says. version: of a fine-tuned one, its name (see versions.py).
+    sha256: of the weights in `folder` (mini; see checkpoints.weights_digest) or of the released file
+    (full); empty when nobody could check it yet, which the page says. version: of a fine-tuned one, its
+    name (see versions.py). base: the published language model that the weights adapt, by the name that
+    llm/base.py finds it under; empty for weights that stand alone.
     """
 
     name: str
@@ -34,6 +36,7 @@ class DetectorCard:
     filename: str = ""
     unavailable: str = ""
     version: str = ""
+    base: str = ""
 
     @property
     def weights(self) -> str:
@@ -63,15 +66,17 @@ _KINDS = {
         "Deepfake Detection, ACM MM 2025",
     ),
 }
+NAMES = tuple(_KINDS)
 _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the model card"
 _MINI_SHA256 = {
     "sls": "ea14542bb1f17af1a08091d2621d8e8173fef6a345939c0f4c9f4eef6178cf95",
     "fake_mamba": "7c9746ef4dcb0e87ee88538bca89a822ee825824f0ab7f75ca0e01daa44f4ed5",
+    "allm4add": "3be827a7edd4ec3f9e577fb90581a40210707af68fc07d8aee8d24fdc4dd926d",
 }
-_NO_LLM = "its audio language model is not part of this version yet"
+_ALLM4ADD_FULL = CACHE / "allm4add-full"
 
 
-def _mini(name: str) -> DetectorCard:
+def _mini(name: str, licence: str = "MIT", base: str = "") -> DetectorCard:
     title, kind, paper = _KINDS[name]
     return DetectorCard(
         name,
@@ -79,23 +84,20 @@ def _mini(name: str) -> DetectorCard:
         title,
         kind,
         ASSETS / f"{name}-mini",
-        "MIT",
+        licence,
         paper,
         _MINI_DATA,
         sha256=_MINI_SHA256[name],
+        base=base,
     )
-
-
-def _without_llm(preset: Preset) -> DetectorCard:
-    title, kind, paper = _KINDS["allm4add"]
-    folder = (ASSETS if preset == "mini" else CACHE) / f"allm4add-{preset}"
-    return DetectorCard("allm4add", preset, title, kind, folder, "", paper, "", unavailable=_NO_LLM)
 
 
 CARDS: dict[tuple[str, str], DetectorCard] = {
     ("sls", "mini"): _mini("sls"),
     ("fake_mamba", "mini"): _mini("fake_mamba"),
-    ("allm4add", "mini"): _without_llm("mini"),
+    ("allm4add", "mini"): _mini(
+        "allm4add", "MIT; of the language model: Apache-2.0", "smollm2-135m-instruct"
+    ),
     ("sls", "full"): DetectorCard(
         "sls",
         "full",
@@ -122,5 +124,19 @@ CARDS: dict[tuple[str, str], DetectorCard] = {
             f"{CACHE / 'fake_mamba-full'} --detector fake_mamba"
         ),
     ),
-    ("allm4add", "full"): _without_llm("full"),
+    ("allm4add", "full"): DetectorCard(
+        "allm4add",
+        "full",
+        *_KINDS["allm4add"][:2],
+        _ALLM4ADD_FULL,
+        "yours; of the language model: Apache-2.0",
+        _KINDS["allm4add"][2],
+        "what you train its adapter on",
+        unavailable=(
+            "its adapter to Qwen2-Audio-7B-Instruct is not published. Train one on a GPU with: python -m "
+            "detectors train allm4add --config assets/recipes/allm4add-full.yaml, and put the checkpoint "
+            f"into {_ALLM4ADD_FULL}"
+        ),
+        base="Qwen/Qwen2-Audio-7B-Instruct",
+    ),
 }

@@ -1,7 +1,11 @@
-"""Saving and loading our own checkpoints: a folder with model.safetensors and config.json."""
+"""Saving and loading our own checkpoints: a folder with model.safetensors and config.json.
+
+ALLM4ADD's has an adapter beside them (see llm/checkpoint.py).
+"""
 
 import json
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +14,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from detectors.config import CONFIGS, config_from_dict, config_to_dict
+from detectors.audio import sha256_of
+from detectors.cards import NAMES
+from detectors.config import config_from_dict, config_to_dict
 from detectors.errors import DetectorError
 from detectors.frontends.xlsr import XlsrFrontEnd
-from detectors.models import FakeMamba, Sls, build_model
+from detectors.models import Countermeasure, FakeMamba, Sls, build_model
+from detectors.progress import Progress
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
@@ -47,11 +54,36 @@ def read_config(folder: Path) -> dict[str, Any]:
         config: dict[str, Any] = dict(json.loads(path.read_text()))
     except (ValueError, TypeError) as error:
         raise DetectorError(f"{path} is damaged: {error}. Fetch or save the checkpoint again.") from error
-    if config.get("detector") not in CONFIGS:
+    if config.get("detector") not in NAMES:
         raise DetectorError(
-            f"{path} is of detector {config.get('detector')!r}; known: {', '.join(sorted(CONFIGS))}."
+            f"{path} is of detector {config.get('detector')!r}; known: {', '.join(sorted(NAMES))}."
         )
     return config
+
+
+def weights_digest(folder: Path) -> str:
+    """sha256 of a checkpoint's weights; of several files, that of the list of their names and sha256."""
+    files = sorted(folder.glob("*.safetensors"))
+    if len(files) == 1:
+        return sha256_of(files[0])
+    return sha256("".join(f"{sha256_of(file)}  {file.name}\n" for file in files).encode()).hexdigest()
+
+
+def load_countermeasure(
+    folder: Path, detector: str, device: str, progress: Progress | None = None
+) -> Countermeasure:
+    """The model of a checkpoint folder of any detector, on a device and in eval mode.
+
+    progress: hears of a language model that has to be fetched first.
+    Raises DetectorError when the folder holds another detector, or when its weights or the language
+    model beneath them cannot be had.
+    """
+    if detector == "allm4add":
+        # Imported here: no other detector needs a language model's packages.
+        from detectors.backends.allm4add import load_allm4add
+
+        return load_allm4add(folder, device, progress)
+    return load_model(folder, detector).to(device)
 
 
 def load_model(folder: Path, detector: str) -> Sls | FakeMamba:
@@ -59,9 +91,7 @@ def load_model(folder: Path, detector: str) -> Sls | FakeMamba:
 
     Raises DetectorError when the folder holds another detector or its weights do not fit.
     """
-    config = read_config(folder)
-    if config["detector"] != detector:
-        raise DetectorError(f"{folder} holds the detector {config['detector']}, not {detector}.")
+    config = config_of(folder, detector)
     try:
         sizes = config_from_dict(detector, config["model"])
     except (KeyError, TypeError) as error:
@@ -72,6 +102,14 @@ def load_model(folder: Path, detector: str) -> Sls | FakeMamba:
     model = build_model(sizes)
     load_exactly(model, _read_weights(folder), folder)
     return model.eval()
+
+
+def config_of(folder: Path, detector: str) -> dict[str, Any]:
+    """config.json of a checkpoint folder. Raises DetectorError when it is not one of this detector."""
+    config = read_config(folder)
+    if config["detector"] != detector:
+        raise DetectorError(f"{folder} holds the detector {config['detector']}, not {detector}.")
+    return config
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:

@@ -1,18 +1,17 @@
 """A loaded detector: clip in, Detection out. What the models have in common lives here."""
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 
 from detectors.audio import SAMPLE_RATE
-from detectors.backends.sls import SlsOutput
 from detectors.calibration import Calibration
 from detectors.cards import DetectorCard
 from detectors.detection import Detection, Window, p_spoof_of
 from detectors.errors import DetectorError
-from detectors.models import FakeMamba, Sls
+from detectors.models import Countermeasure, Judgement
 from detectors.timeline import Timeline
 from detectors.windows import Span, cut, spans
 
@@ -24,23 +23,14 @@ BATCH = 8
 Progress = Callable[[float], None]
 
 
-class Judged(NamedTuple):
-    """One window's span, CM score, and the rows that explain it: [rows, t] and, for SLS, gates [l]."""
-
-    span: Span
-    score: float
-    frames: np.ndarray
-    gates: np.ndarray | None
-
-
 class Detector:
-    """SLS or Fake-Mamba with its weights, its calibration and its card.
+    """A countermeasure with its weights, its calibration and its card.
 
     version: first 12 digits of the weights' sha256. device: "cpu" or "cuda".
     """
 
     def __init__(
-        self, card: DetectorCard, model: Sls | FakeMamba, calibration: Calibration, version: str, device: str
+        self, card: DetectorCard, model: Countermeasure, calibration: Calibration, version: str, device: str
     ) -> None:
         self.card, self.calibration, self.version, self.device = card, calibration, version, device
         self.name: str = card.name
@@ -55,53 +45,47 @@ class Detector:
         """
         wave = _checked(wave)
         seconds = len(wave) / SAMPLE_RATE
-        timeline: Timeline | None = None
-        windows, gates = [], []
-        for judged in self._judge(wave, progress):
-            windows.append(self._window(judged))
-            if judged.gates is not None:
-                gates.append(judged.gates)
-            rows, frames = judged.frames.shape
-            timeline = timeline or Timeline(rows, seconds, frames / self.window_seconds)
-            timeline.add(judged.span.start / SAMPLE_RATE, judged.frames)
-        assert timeline is not None  # spans() gives one window at least
-        score = float(np.mean([w.score for w in windows]))
-        llr = self.calibration.llr(score)
-        maps = _maps(timeline.mean(), gates)
-        return Detection(self.name, score, llr, p_spoof_of(llr), windows, seconds, self.device, maps)
-
-    def _judge(self, wave: np.ndarray, progress: Progress | None) -> Iterator[Judged]:
         config = self.model.config
         all_spans = spans(len(wave), config.window_samples, config.hop_samples)
+        judgement = self._judge(wave, all_spans, progress)
+        windows = [
+            self._window(span, window_score)
+            for span, window_score in zip(all_spans, judgement.cm_scores.tolist(), strict=True)
+        ]
+
+        def over_time(values: np.ndarray) -> np.ndarray:
+            _, rows, frames = values.shape
+            timeline = Timeline(rows, seconds, frames / self.window_seconds)
+            for span, of_window in zip(all_spans, values, strict=True):
+                timeline.add(span.start / SAMPLE_RATE, of_window)
+            return timeline.mean()
+
+        score = float(np.mean([w.score for w in windows]))
+        llr = self.calibration.llr(score)
+        maps = judgement.maps(over_time)
+        return Detection(self.name, score, llr, p_spoof_of(llr), windows, seconds, self.device, maps)
+
+    def _judge(self, wave: np.ndarray, all_spans: list[Span], progress: Progress | None) -> Judgement:
+        """What the model says of every window, on the CPU."""
+        outputs = []
         for first in range(0, len(all_spans), BATCH):
             group = all_spans[first : first + BATCH]
-            waves = np.stack([cut(wave, span, config.window_samples) for span in group])
+            waves = np.stack([cut(wave, span, self.model.config.window_samples) for span in group])
             with torch.inference_mode():
-                output = self.model(torch.from_numpy(waves).to(self.device))
-            yield from _unpack(group, output)
+                outputs.append(self.model(torch.from_numpy(waves).to(self.device)))
             if progress:
                 progress((first + len(group)) / len(all_spans))
+        return _joined(outputs)
 
-    def _window(self, judged: Judged) -> Window:
-        llr = self.calibration.llr(judged.score)
-        start, end = judged.span.start / SAMPLE_RATE, judged.span.end / SAMPLE_RATE
-        return Window(start, end, judged.score, llr, p_spoof_of(llr))
-
-
-def _unpack(group: list[Span], output: tuple[torch.Tensor, ...]) -> Iterator[Judged]:
-    arrays = [value.float().cpu().numpy() for value in output]
-    scores = arrays[0][:, 1]
-    for i, span in enumerate(group):
-        if isinstance(output, SlsOutput):
-            yield Judged(span, float(scores[i]), arrays[2][i], arrays[1][i])
-        else:
-            yield Judged(span, float(scores[i]), arrays[1][i][None], None)
+    def _window(self, span: Span, score: float) -> Window:
+        llr = self.calibration.llr(score)
+        return Window(span.start / SAMPLE_RATE, span.end / SAMPLE_RATE, score, llr, p_spoof_of(llr))
 
 
-def _maps(rows: np.ndarray, gates: list[np.ndarray]) -> dict[str, np.ndarray]:
-    if gates:
-        return {"layer_gates": np.stack(gates), "layer_time": rows}
-    return {"attention": rows[0] / rows[0].sum()}
+def _joined(outputs: list[Any]) -> Any:
+    """The judgements of several batches as one."""
+    fields = zip(*outputs, strict=True)
+    return type(outputs[0])(*(torch.cat([part.float().cpu() for part in parts]) for parts in fields))
 
 
 def _checked(wave: np.ndarray) -> np.ndarray:

@@ -9,24 +9,24 @@ from torch import Tensor
 from tqdm import tqdm
 
 from detectors.conditions import as_is
-from detectors.config import DetectorConfig
 from detectors.corpus import Clip, ClipCache, bonafide_mask
 from detectors.metrics import compute_eer
-from detectors.models import FakeMamba, Sls
+from detectors.models import Countermeasure, WindowSizes
 from detectors.windows import cut, spans
 
-#: Judges a batch of windows [b, s]: per detector [b, 2], of which [:, 1] is the CM score.
+#: Judges a batch of windows [b, s]: per detector the CM scores [b], or class logits [b, 2], of which
+#: the second is the score.
 Judge = Callable[[Tensor], dict[str, Tensor]]
 
 
-def single(name: str, model: Sls | FakeMamba) -> Judge:
+def single(name: str, model: Countermeasure) -> Judge:
     """One whole model as a judge."""
-    return lambda windows: {name: model(windows)[0]}
+    return lambda windows: {name: model(windows).cm_scores}
 
 
 @torch.inference_mode()
 def score_clips(
-    judge: Judge, config: DetectorConfig, waves: Iterable[np.ndarray], device: torch.device | str
+    judge: Judge, config: WindowSizes, waves: Iterable[np.ndarray], device: torch.device | str
 ) -> dict[str, np.ndarray]:
     """CM score of each clip, per detector [clips]: the mean over its windows, as `analyze` gives it.
 
@@ -38,10 +38,11 @@ def score_clips(
         owners = [clip for clip, _ in group]
         batch = torch.from_numpy(np.stack([window for _, window in group])).to(device)
         counts += [0] * (owners[-1] + 1 - len(counts))
-        for name, logits in judge(batch).items():
+        for name, answers in judge(batch).items():
+            scores = answers if answers.dim() == 1 else answers[:, 1]
             of_detector = sums.setdefault(name, [])
             of_detector += [0.0] * (owners[-1] + 1 - len(of_detector))
-            for clip, score in zip(owners, logits[:, 1].tolist(), strict=True):
+            for clip, score in zip(owners, scores.tolist(), strict=True):
                 of_detector[clip] += score
         for clip in owners:
             counts[clip] += 1
@@ -50,7 +51,7 @@ def score_clips(
 
 def score_cache(
     judge: Judge,
-    config: DetectorConfig,
+    config: WindowSizes,
     cache: ClipCache,
     device: torch.device | str,
     doing: str,
@@ -62,7 +63,7 @@ def score_cache(
 
 
 def _batches(
-    waves: Iterable[np.ndarray], config: DetectorConfig, size: int = 16
+    waves: Iterable[np.ndarray], config: WindowSizes, size: int = 16
 ) -> Iterator[list[tuple[int, np.ndarray]]]:
     """(clip number, window [window_samples]) of all clips in order, `size` at a time."""
     group: list[tuple[int, np.ndarray]] = []

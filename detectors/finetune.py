@@ -78,8 +78,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.detector not in CONFIGS:
         raise DetectorError(
-            f"{args.detector} cannot be fine-tuned yet: its audio language model is not part of this "
-            f"version. Choose one of: {', '.join(sorted(CONFIGS))}."
+            f"This command fine-tunes {' and '.join(sorted(CONFIGS))}. A language model learns from an "
+            "export of the labels: python -m detectors export --labels FOLDER --form messages --out EXPORT, "
+            f"then python -m detectors train {args.detector} --config RECIPE.yaml, where RECIPE.yaml is "
+            f"assets/recipes/{args.detector}-{args.preset}.yaml with messages: EXPORT/train.jsonl added."
         )
     device = resolve_device(args.device)
     data = args.versions or (args.labels if _is_store(args) else Path("data"))

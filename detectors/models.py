@@ -1,15 +1,53 @@
-"""The two whole countermeasures: a front-end and a head each."""
+"""Whole countermeasures: what all of them answer, and the two that are a front-end and a head each."""
 
+from typing import Any, Protocol, Self
+
+import numpy as np
 from torch import Tensor, nn
 
 from detectors.backends.fake_mamba import FakeMambaHead, FakeMambaOutput
 from detectors.backends.sls import SlsHead, SlsOutput
 from detectors.config import DetectorConfig, FakeMambaConfig, SlsConfig
 from detectors.frontends.xlsr import Features, XlsrFrontEnd
+from detectors.timeline import OverTime
+
+
+class Judgement(Protocol):
+    """What a countermeasure says of windows: a NamedTuple of tensors [b, ...], a row for each window."""
+
+    @property
+    def cm_scores(self) -> Tensor:
+        """[b], higher = bona fide."""
+
+    def maps(self, over_time: OverTime) -> dict[str, np.ndarray]:
+        """Named arrays that explain the scores of a clip's windows, all of them, on the CPU."""
+
+
+class WindowSizes(Protocol):
+    """How a clip is cut for a countermeasure, in samples."""
+
+    @property
+    def window_samples(self) -> int: ...
+
+    @property
+    def hop_samples(self) -> int: ...
+
+
+class Countermeasure(Protocol):
+    """A module: waveform [b, window_samples] -> Judgement."""
+
+    @property
+    def config(self) -> WindowSizes: ...
+
+    def __call__(self, waveform: Tensor, /) -> Any: ...
+
+    def to(self, device: str, /) -> Self: ...
+
+    def eval(self) -> Self: ...
 
 
 class Sls(nn.Module):
-    """XLS-R + SLS: waveform [b, window_samples] -> SlsOutput. CM score = log_probs[:, 1]."""
+    """XLS-R + SLS: waveform [b, window_samples] -> SlsOutput."""
 
     def __init__(self, config: SlsConfig, front_end: XlsrFrontEnd | None = None) -> None:
         super().__init__()
@@ -26,7 +64,7 @@ class Sls(nn.Module):
 
 
 class FakeMamba(nn.Module):
-    """Fake-Mamba: waveform [b, window_samples] -> FakeMambaOutput. CM score = logits[:, 1]."""
+    """Fake-Mamba: waveform [b, window_samples] -> FakeMambaOutput."""
 
     def __init__(self, config: FakeMambaConfig, front_end: XlsrFrontEnd | None = None) -> None:
         super().__init__()

@@ -13,18 +13,25 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from detectors.audio import sha256_of
 from detectors.calibration import Calibration
-from detectors.cards import CARDS, PRESETS, DetectorCard
-from detectors.checkpoints import WEIGHTS, load_model, read_config, save_model
+from detectors.cards import CARDS, NAMES, PRESETS, DetectorCard
+from detectors.checkpoints import (
+    WEIGHTS,
+    load_countermeasure,
+    read_config,
+    save_model,
+    weights_digest,
+)
 from detectors.config import CONFIGS
 from detectors.convert import load_released
 from detectors.detector import Detector
 from detectors.errors import DetectorError
+from detectors.progress import Progress
 from detectors.versions import Version, Versions
 
 
 def available_detectors() -> list[str]:
     """Every detector by name, whether or not its weights are at hand."""
-    return ["sls", "fake_mamba", "allm4add"]
+    return list(NAMES)
 
 
 def card_of(name: str, preset: str) -> DetectorCard:
@@ -39,14 +46,21 @@ def card_of(name: str, preset: str) -> DetectorCard:
 def detector_status(name: str, preset: str = "mini", data: str | Path | None = None) -> str | None:
     """None when the detector can be loaded here, or the reason why not, fit to show a user.
 
-    Looks at files only: a hub that cannot be reached is found out by `load_detector`.
+    Looks at files only: a hub or package index that cannot be reached is found out by `load_detector`.
     """
     card = card_of(name, preset)
     try:
         version = _version_in_use(card, data)
     except DetectorError as error:
         return str(error)
-    if version or (card.folder / WEIGHTS).is_file() or card.repo_id:
+    if version or (card.folder / WEIGHTS).is_file():
+        if not card.base:
+            return None
+        # Imported here: the detectors that stand alone need nothing of it.
+        from detectors.llm.base import base_status
+
+        return base_status(card.base)
+    if card.repo_id:
         return None
     return card.unavailable or f"its weights, {card.weights}, are missing"
 
@@ -57,29 +71,27 @@ def load_detector(
     checkpoint: str | Path | None = None,
     device: str = "auto",
     data: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> Detector:
     """Load a detector. checkpoint: a folder of ours or a released .pth, instead of any other weights.
+    progress: hears of a language model that is fetched first, which happens once.
 
     Raises DetectorError when the name, preset or device is unknown or the weights are not at hand.
     """
     card = card_of(name, preset)
     device = resolve_device(device)
-    if name not in CONFIGS:
-        raise DetectorError(f"{card.title} ({preset}) is not available: {card.unavailable}.")
     if checkpoint is not None and Path(checkpoint).is_file():
-        released = Path(checkpoint)
-        return Detector(
-            card, load_released(released, name), Calibration(), _version(sha256_of(released)), device
-        )
+        return _of_released(card, Path(checkpoint), device)
     if checkpoint is None:
         card, folder = weights_in_use(name, preset, data)
     else:
         folder = Path(checkpoint)
     calibration = Calibration(**read_config(folder).get("calibration", {}))
-    digest = sha256_of(folder / WEIGHTS)
+    digest = weights_digest(folder)
     if checkpoint is None:
         _verify(card, digest)
-    return Detector(card, load_model(folder, name), calibration, _version(digest), device)
+    model = load_countermeasure(folder, name, device, progress)
+    return Detector(card, model, calibration, _version(digest), device)
 
 
 def weights_in_use(name: str, preset: str, data: str | Path | None = None) -> tuple[DetectorCard, Path]:
@@ -101,6 +113,14 @@ def resolve_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return device
+
+
+def _of_released(card: DetectorCard, file: Path, device: str) -> Detector:
+    if card.name not in CONFIGS:
+        raise DetectorError(
+            f"{file} is a file, and {card.title} is loaded from a checkpoint folder. Name the folder."
+        )
+    return Detector(card, load_released(file, card.name), Calibration(), _version(sha256_of(file)), device)
 
 
 def _fetched(card: DetectorCard) -> Path:
@@ -133,7 +153,7 @@ def _verify(card: DetectorCard, digest: str) -> None:
             f"The weights in {card.folder} are not those that were saved (their sha256 differs). "
             "Put another version in use, or the shipped weights."
         )
-    if not card.version and card.preset == "mini" and digest != card.sha256:
+    if not card.version and card.preset == "mini" and card.sha256 and digest != card.sha256:
         raise DetectorError(
             f"The weights in {card.folder} are not the released ones (their sha256 differs). "
             "Fetch the project again, or name the folder as a checkpoint if you trained it yourself."

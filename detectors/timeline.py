@@ -1,11 +1,15 @@
 """Puts what models say about frames of overlapping windows onto the whole clip's time axis."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 #: Maps of long clips are averaged down to this many columns, so that hours of audio stay small.
 MAX_FRAMES = 6000
+
+#: Lays what a model says of each window's frames, [windows, rows, t], onto the clip: [rows, frames].
+OverTime = Callable[[np.ndarray], np.ndarray]
 
 
 class Timeline:

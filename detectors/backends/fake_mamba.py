@@ -2,10 +2,12 @@
 
 from typing import NamedTuple
 
+import numpy as np
 from torch import Tensor, nn
 
 from detectors.backends.bimamba import BLOCKS, PnBiMamba
 from detectors.config import FakeMambaConfig
+from detectors.timeline import OverTime
 
 
 class FakeMambaOutput(NamedTuple):
@@ -13,6 +15,16 @@ class FakeMambaOutput(NamedTuple):
 
     logits: Tensor
     attention: Tensor
+
+    @property
+    def cm_scores(self) -> Tensor:
+        """[b], higher = bona fide."""
+        return self.logits[:, 1]
+
+    def maps(self, over_time: OverTime) -> dict[str, np.ndarray]:
+        """attention [frames], over the whole clip, sum 1."""
+        (attention,) = over_time(self.attention[:, None].numpy())
+        return {"attention": attention / attention.sum()}
 
 
 class BlockStack(nn.Module):

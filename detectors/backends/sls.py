@@ -8,10 +8,12 @@ over time exactly: that is the layer x time map.
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from detectors.config import SlsConfig
+from detectors.timeline import OverTime
 
 
 class SlsOutput(NamedTuple):
@@ -20,6 +22,15 @@ class SlsOutput(NamedTuple):
     log_probs: Tensor
     gates: Tensor
     frame_logits: Tensor
+
+    @property
+    def cm_scores(self) -> Tensor:
+        """[b], higher = bona fide."""
+        return self.log_probs[:, 1]
+
+    def maps(self, over_time: OverTime) -> dict[str, np.ndarray]:
+        """layer_gates [b, l] and layer_time [l, frames], the gates' logits over time."""
+        return {"layer_gates": self.gates.numpy(), "layer_time": over_time(self.frame_logits.numpy())}
 
 
 class SlsHead(nn.Module):

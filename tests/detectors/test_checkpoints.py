@@ -121,7 +121,7 @@ def test_another_detectors_folder_is_refused(folder):
 
 def test_an_unknown_detector_in_the_config_is_refused(folder):
     edit(folder, detector="aasist")
-    with pytest.raises(DetectorError, match=r"'aasist'; known: fake_mamba, sls"):
+    with pytest.raises(DetectorError, match=r"'aasist'; known: allm4add, fake_mamba, sls"):
         load_model(folder, "sls")
 
 

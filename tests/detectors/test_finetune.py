@@ -272,11 +272,13 @@ def test_the_same_command_gives_the_same_weights(tmp_path: Path, labelled: Path)
 # What cannot be done is said
 
 
-def test_allm4add_is_not_there_yet(
+def test_allm4add_learns_by_another_command(
     tmp_path: Path, labelled: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(tell(tmp_path, labelled, "--detector", "allm4add")) == 2
-    assert "cannot be fine-tuned yet" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "export --labels FOLDER --form messages" in said
+    assert "train allm4add" in said
 
 
 @pytest.mark.parametrize(

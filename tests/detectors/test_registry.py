@@ -99,16 +99,6 @@ def test_a_missing_gpu_is_said_and_auto_does_without(monkeypatch):
     assert resolve_device("auto") == resolve_device("cuda") == "cuda"
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_allm4add_says_why_it_cannot_be_loaded(preset):
-    reason = detector_status("allm4add", preset)
-    assert reason
-    with pytest.raises(DetectorError) as caught:
-        load_detector("allm4add", preset)
-    assert "ALLM4ADD" in str(caught.value)
-    assert reason in str(caught.value)
-
-
 def test_another_detectors_file_does_not_become_allm4add(tmp_path):
     torch.save(plain.fake_mamba_state(), tmp_path / "fake_mamba.pth")
     with pytest.raises(DetectorError, match=r"ALLM4ADD|allm4add"):

@@ -1,11 +1,13 @@
 """Fine-tuned versions: kept whole, chosen at once, gone back from, loaded in place of the shipped ones."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from detectors.audio import sha256_of
 from detectors.calibration import Calibration
@@ -15,7 +17,7 @@ from detectors.config import FrontEndConfig, SlsConfig
 from detectors.errors import DetectorError
 from detectors.models import build_model
 from detectors.registry import detector_status, load_detector, weights_in_use
-from detectors.versions import CARD, CURRENT, Version, Versions
+from detectors.versions import CARD, CURRENT, LOCK, Version, Versions
 
 FRONT_END = FrontEndConfig(2, 16, 2, 24, extractor_channels=8, position_kernel=8, position_groups=2)
 TINY = SlsConfig(FRONT_END, window_samples=8_000, hop_samples=4_000, fc_hidden=6)
@@ -136,6 +138,29 @@ def test_a_damaged_version_does_not_hide_the_others(versions: Versions) -> None:
     first, second = made(versions, 1), made(versions, 2)
     (first.folder / "config.json").write_text("{")
     assert versions.all("sls", "mini") == [second]
+
+
+def test_no_choice_is_lost_when_many_choose_at_once(versions: Versions) -> None:
+    """Each preset has a writer of its own, and every writer replaces the file with the choices of all."""
+    presets = [f"preset{n}" for n in range(6)]
+    chosen = {preset: made(versions, seed, preset).name for seed, preset in enumerate(presets, 1)}
+    for _ in range(5):
+        for preset in presets:
+            versions.use("sls", preset, None)
+        with ThreadPoolExecutor(len(presets)) as pool:
+            list(pool.map(lambda item: Versions(versions.data).use("sls", *item), chosen.items()))
+        assert json.loads((versions.folder / "sls" / CURRENT).read_text()) == chosen
+
+
+def test_a_choice_waits_for_another_process_only_so_long(
+    versions: Versions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = made(versions, 1)
+    monkeypatch.setattr("detectors.versions.PATIENCE", 0.05)
+    with FileLock(versions.folder / "sls" / LOCK), pytest.raises(DetectorError, match=r"locked.*Try again"):
+        versions.use("sls", "mini", kept.name)
+    versions.use("sls", "mini", kept.name)
+    assert versions.current("sls", "mini") == kept
 
 
 # Loading
