@@ -13,10 +13,14 @@ from detectors.errors import DetectorError
 COMMANDS = {
     "score": ("detectors.score", "score files, folders or a protocol"),
     "evaluate": ("detectors.evaluate", "error rates of a score file against its keys"),
+    "evaluate-chat": ("detectors.chat.evaluate_chat", "how well the chat's answers keep to the facts"),
     "convert": ("detectors.convert", "turn a released .pth checkpoint into a safetensors folder"),
-    "train": ("detectors.train", "train a detector"),
+    "train": ("detectors.train_command", "train a detector or an audio language model"),
+    "prepare": ("detectors.llm.prepare", "speech with transcripts, as data for `train audio_llm`"),
+    "evaluate-llm": ("detectors.llm.evaluate", "measure how an audio language model answers"),
     "assess": ("detectors.assess", "measure trained detectors per source, and calibrate them"),
     "export": ("detectors.export", "what people labelled, in the form that another tool reads"),
+    "ask": ("detectors.ask", "ask a question about a clip, answered from what the detectors found"),
     "finetune": ("detectors.finetune", "make a detector better with what people labelled"),
 }
 

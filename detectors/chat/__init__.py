@@ -1,0 +1,1 @@
+"""The conversation about one clip: facts computed in code, answers checked against them."""

@@ -1,0 +1,64 @@
+"""Answers about the verdict: what it is, why, how sure, and to those who claim another."""
+
+from detectors.chat.detector_answers import Answers, Asked, scored_list, where_listen
+from detectors.chat.facts import FactSheet
+from detectors.chat.general_answers import NOT_PROOF
+from detectors.chat.mentions import sides_in
+from detectors.chat.wording import CLIP_VERDICTS
+
+
+def _verdict_words(sheet: FactSheet) -> str:
+    assert sheet.verdict is not None
+    return CLIP_VERDICTS[sheet.verdict]
+
+
+def _verdict_at(sheet: FactSheet) -> str:
+    return f"The verdict is {_verdict_words(sheet)}, at {sheet.p_spoof:.2f}."
+
+
+def _verdict(sheet: FactSheet, asked: Asked) -> list[str]:
+    words = _verdict_words(sheet)
+    short = f"{words[0].upper()}{words[1:]}, at {sheet.p_spoof:.2f}."
+    return [_verdict_at(sheet), short, f"{short} {NOT_PROOF}"]
+
+
+def _why(sheet: FactSheet, asked: Asked) -> list[str]:
+    if len(sheet.detectors) == 1:
+        basis = f"The only detector, {scored_list(sheet)}, decides."
+    else:
+        basis = f"Together the detectors give {sheet.p_spoof:.2f}: {scored_list(sheet)}."
+    return [basis, f"{basis} {where_listen(sheet, asked)[0]}"]
+
+
+def _how_sure(sheet: FactSheet, asked: Asked) -> list[str]:
+    score = f"The score is {sheet.p_spoof:.2f} and the LLR is {sheet.llr:.1f}: {_verdict_words(sheet)}."
+    return [f"{score} {NOT_PROOF}", score]
+
+
+def _are_you_sure(sheet: FactSheet, asked: Asked) -> list[str]:
+    return [f"{NOT_PROOF} {_verdict_at(sheet)}", f"{_verdict_at(sheet)} {NOT_PROOF}"]
+
+
+def _claim_verdict(sheet: FactSheet, asked: Asked) -> list[str]:
+    claimed = sides_in(asked.question)
+    if sheet.verdict == "inconclusive" or len(claimed) != 1:
+        return [_verdict_at(sheet)]
+    if sheet.verdict in claimed:
+        return [f"Yes, {_verdict_words(sheet)}, at {sheet.p_spoof:.2f}. {NOT_PROOF}"]
+    return [f"No, the verdict is {_verdict_words(sheet)}, at {sheet.p_spoof:.2f}."]
+
+
+def _claim_percent(sheet: FactSheet, asked: Asked) -> list[str]:
+    # No yes or no: a share of "real" and the probability of machine-made are too easily mixed up.
+    score = f"The score is {sheet.p_spoof:.2f}, where 1.00 = certainly machine-made."
+    return [score, f"{score} {_verdict_at(sheet)}"]
+
+
+VERDICT: dict[str, Answers] = {
+    "verdict": _verdict,
+    "why": _why,
+    "how_sure": _how_sure,
+    "are_you_sure": _are_you_sure,
+    "claim_verdict": _claim_verdict,
+    "claim_percent": _claim_percent,
+}

@@ -1,0 +1,35 @@
+"""How facts are put in words: shared by the sheet's lines, the answers and the check."""
+
+from collections.abc import Sequence
+
+from detectors.chat.facts import Part
+from detectors.detection import Verdict
+
+#: A detector's verdict, and the clip's.
+SIDES: dict[Verdict, str] = {"spoof": "machine-made", "bonafide": "human", "inconclusive": "inconclusive"}
+CLIP_VERDICTS: dict[Verdict, str] = {
+    "spoof": "likely machine-made",
+    "bonafide": "likely human",
+    "inconclusive": "inconclusive",
+}
+#: The number words that may stand for a number of detectors.
+COUNTS = ("no", "one", "two", "three", "four", "five", "six")
+CANNOT_TELL = "I can't tell that from this analysis."
+
+
+def joined(words: Sequence[str]) -> str:
+    """ "A", "A and B", "A, B and C"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def percent(share: float, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def seconds(value: float) -> str:
+    return f"{value:.1f} s"
+
+
+def span(part: Part) -> str:
+    """ "3.0-6.0 s"."""
+    return f"{part.start:.1f}-{part.end:.1f} s"
