@@ -114,6 +114,12 @@ class RecentAnalyses:
                 self._items.move_to_end(analysis_id)
             return self._items.get(analysis_id)
 
+    def forget(self, sha256: str) -> None:
+        """Drop all analyses of the clip with these bytes."""
+        with self._lock:
+            for id in [id for id, analysis in self._items.items() if analysis.sha256 == sha256]:
+                del self._items[id]
+
     def _over(self) -> bool:
         held = sum(analysis.seconds for analysis in self._items.values())
         return len(self._items) > self.count or held > self.seconds

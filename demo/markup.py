@@ -7,11 +7,13 @@ from typing import Any
 
 from demo import messages
 from demo.analysis import Analysis
+from demo.deletion import Found
 from demo.examples import Example
 from demo.workbench import ImportReport
 from detectors.cards import DetectorCard
 from detectors.detection import INCONCLUSIVE_LLR, Detection, Verdict, p_spoof_of
 from detectors.labels.agreement import Agreement
+from detectors.labels.records import Tombstone
 
 
 def header() -> str:
@@ -126,6 +128,30 @@ def agreement(found: Agreement) -> str:
         f'<p>{base}</p><table class="sl-agreement"><tbody>{rows}</tbody></table>{rest}'
         f'<p class="sl-help">{messages.AGREEMENT_SCALE}</p>'
     )
+
+
+def to_delete(found: Found) -> str:
+    """The clip that is to be deleted, what goes and what stays."""
+    item = found.item
+    title = messages.DELETE_FOUND.format(
+        name=item.name,
+        size=messages.size(item.bytes),
+        day=item.added[:10],
+        labels=messages.labels_of(found.labels, found.people),
+    )
+    texts = (messages.DELETE_GOES, messages.DELETE_STAYS, messages.DELETE_BEYOND)
+    return (
+        f'<div class="sl-caution" role="alert"><strong>{escape(title)}</strong>'
+        f"{''.join(f'<p>{escape(text)}</p>' for text in texts)}</div>"
+    )
+
+
+def deleted(left: Tombstone) -> str:
+    """Confirmation that a clip was deleted."""
+    text = messages.DELETED.format(
+        created=left.created, sha256=left.sha256, labels=messages.labels_of(left.labels, left.annotators)
+    )
+    return f'<p class="sl-saved" role="status">{escape(text)}</p>'
 
 
 def about_detector(card: DetectorCard, status: str | None) -> str:

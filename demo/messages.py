@@ -35,6 +35,8 @@ EMPTY_RESULT = "Add a clip and press “Analyse clip”. The verdict will appear
 READING = "Reading the clip"
 LOADING = "Loading {title}"
 LISTENING = "{title} is listening"
+LOADING_LLM = "Loading the language model"
+FETCHING = "{doing}: {share:.0%}"
 
 # ---- what can go wrong
 
@@ -155,6 +157,46 @@ FIGURES: dict[str, tuple[str, str, str]] = {
         "Attention says where the detector looked, not what it found there.",
     ),
 }
+
+# ---- the chat
+
+CHAT_HEADING = "Ask about this clip"
+CHAT_HELP = (
+    "Answers come from what was measured above, about this clip alone. Each number, time and detector name "
+    "in them is checked before an answer counts."
+)
+CHAT_EMPTY = "Ask in your own words, or press one of the questions below."
+CHAT_LABEL = "Conversation about this clip"
+QUESTION_LABEL = "Your question"
+QUESTION_PLACEHOLDER = "For example: which part should I listen to?"
+ASK_BUTTON, STOP_BUTTON = "Ask", "Stop"
+SUGGESTIONS: tuple[str, ...] = (
+    "Why this verdict?",
+    "How sure is it?",
+    "Do the detectors agree?",
+    "Where should I listen?",
+    "What do the scores mean?",
+    "What should I do next?",
+)
+CHAT_MARKS = {
+    "model": "Written by the language model, numbers checked",
+    "template": "From the measured facts (template)",
+    "waiting": "Waiting",
+    "writing": "Being written, not checked yet",
+    "stopped": "Stopped before it was checked: do not rely on it",
+    "failed": "No answer",
+}
+CHAT_STOPPED = "Stopped."
+CHAT_FAILED = "Something went wrong while answering. The analysis above is not affected. Ask again."
+CHAT_WITHOUT_LLM = (
+    "The language model does not speak here: {reason}. Answers are put together from the facts."
+)
+LLM_FAILED = "it stopped with an unexpected error while loading"
+NOTHING_TO_ASK = "Analyse a clip first: the chat answers questions about an analysis."
+BAD_HISTORY = (
+    'history must be a list of messages, {"role": "user" or "assistant", "content": text}: a question, its '
+    "answer, and so on, the oldest first."
+)
 
 # ---- labels
 
@@ -364,6 +406,42 @@ NOT_BLIND = ", having seen the scores"
 SETTLED = "Settled: {answer}."
 SETTLE_NEXT = "Settle and next (Enter)"
 
+# ---- deletion on request
+
+DELETE_HEADING = "Delete a clip on request"
+DELETE_INTRO = (
+    "For when the speaker, or whoever gave a clip, wants it gone. Name the clip by its sound file or its "
+    "SHA-256; the name that is kept with the request is yours, from “Label clips”."
+)
+DELETE_FILE = "The same sound file"
+DELETE_SHA256 = "Or its SHA-256"
+DELETE_SHA256_INFO = "64 digits, as shown with the verdict and with every saved label."
+DELETE_FIND = "Find the clip"
+DELETE_WHICH = "Say which clip is meant: give its sound file or its SHA-256, and press “Find the clip”."
+DELETE_UNKNOWN = (
+    "No clip with SHA-256 {sha256} is kept here. One changed byte makes it another file: try the original."
+)
+DELETED_BEFORE = "This clip was deleted on request on {day} already. Nothing of it is kept but that note."
+DELETE_FOUND = "Found: {name}, {size}, added {day}, {labels}."
+DELETE_GOES = (
+    "Deleted for good: the sound, its labels, regions and notes, the detectors’ scores, and the names in its "
+    "history. Nobody can bring it back."
+)
+DELETE_STAYS = (
+    "What remains: a note with its SHA-256 and size, how many labels it had from how many people, your name, "
+    "your reason and the time. The same file is refused from then on."
+)
+DELETE_BEYOND = (
+    "Not reached from here: exports and backups that were made before, detectors that were fine-tuned on it, "
+    "old revisions of a data set repository. Temporary copies on this machine go within a few hours."
+)
+DELETE_REASON = "Why it is deleted"
+DELETE_REASON_INFO = "Kept with the note; name nobody who should be forgotten."
+DELETE_CANCEL = "Keep it"
+DELETE_BUTTON = "Delete it for good"
+DELETE_CANCELLED = "Nothing was deleted."
+DELETED = "Deleted on {created} (UTC): the clip with SHA-256 {sha256} and its {labels}."
+
 # ---- about
 
 DETECT_TAB, WORKBENCH_TAB, TEAM_TAB, ABOUT_TAB = "Check a clip", "Label clips", "Team", "About"
@@ -382,10 +460,16 @@ FACTS = {
     "paper": "Paper",
     "trained_on": "Trained on",
     "weights": "Weights",
+    "base": "Language model beneath",
     "licence": "Licence of the weights",
     "sha256": "SHA-256 of the weights",
 }
 DETAILS_HEADING = "Technical details (JSON)"
+
+
+def fetching(share: float, doing: str) -> str:
+    """What has to be fetched before a detector can begin, and how much of it is there, 0 to 1."""
+    return FETCHING.format(doing=doing[:1].upper() + doing[1:], share=share)
 
 
 def saved(label: dict[str, Any]) -> str:
@@ -430,6 +514,11 @@ def _stands_out(title: str, window: Window) -> str:
     return STANDS_OUT.format(start=window.start, end=window.end, title=title, p_spoof=number(window.p_spoof))
 
 
+def without_llm(reason: str) -> str:
+    """Why only the facts answer. reason: a sentence or a part of one."""
+    return CHAT_WITHOUT_LLM.format(reason=reason.rstrip("."))
+
+
 def imported(new: int, known: int, refused: int) -> str:
     """What came of an import, in one or two sentences."""
     text = f"{clips(new + known)}: {new:,} new, {known:,} already here."
@@ -470,6 +559,13 @@ def label_saved(label: Label, judgement: Judgement | None, title_of: dict[str, s
 def clips(count: int) -> str:
     """A number of clips in words."""
     return f"{count:,} clip" if count == 1 else f"{count:,} clips"
+
+
+def labels_of(count: int, people: int) -> str:
+    """A number of labels and of the people who gave them, in words."""
+    if not count:
+        return "no labels"
+    return f"{count:,} label{'s' if count != 1 else ''} by {people:,} {'person' if people == 1 else 'people'}"
 
 
 def progress(progress: Progress) -> str:

@@ -14,7 +14,10 @@ import numpy as np
 
 from demo import messages
 from demo.analysis import Analysis, RecentAnalyses
+from demo.chat import Chat
+from demo.deletion import Deletion
 from demo.settings import Settings
+from demo.talkers import LazySpeaker, lazy_speaker
 from demo.workbench import Workbench
 from detectors import registry
 from detectors.audio import SAMPLE_RATE, load_audio, sha256_of
@@ -28,6 +31,9 @@ from detectors.labels.store import LabelStore
 from detectors.versions import Versions
 
 logger = logging.getLogger(__name__)
+
+#: Name of the one queue in which everything waits that uses a model.
+GPU = "gpu"
 
 #: Hears the share done, 0 to 1, and what is being done.
 Progress = Callable[[float, str], None]
@@ -64,7 +70,8 @@ class DetectorSource:
     """Where detectors come from: the registry, or in tests something that answers like it.
 
     names() lists all detectors. status(name, preset) is None or why it cannot run.
-    load(name, preset=, device=), card(name, preset) and device("auto") are as in detectors.registry.
+    load(name, preset=, device=, progress=), card(name, preset) and device("auto") are as in
+    detectors.registry.
     in_use(name, preset) names the fine-tuned version that `load` would give, "" for the shipped weights.
     """
 
@@ -102,6 +109,7 @@ class Services:
         source: DetectorSource | None = None,
         read_audio: Callable[[str], np.ndarray] = load_audio,
         recent: RecentAnalyses | None = None,
+        speakers: LazySpeaker | None = None,
     ) -> None:
         self.settings = settings
         self.versions = Versions(settings.data)
@@ -112,8 +120,11 @@ class Services:
         self._recent = recent or RecentAnalyses()
         self._loaded: dict[str, AnyDetector] = {}
         self._loaded_version: dict[str, str] = {}
-        self._loading = threading.Lock()
+        # One each: a language model that is being fetched must not hold up the others.
+        self._loading = {name: threading.Lock() for name in self._source.names()}
         self.workbench = Workbench(self.store, self.judge, self.can_judge, read_audio)
+        self.deletion = Deletion(self.store, self._forget)
+        self.chat = Chat(self.recent, speakers or lazy_speaker(self._device))
 
     def close(self) -> None:
         """Send what a mirror of the labels has not sent yet; to be called when the app stops."""
@@ -217,6 +228,11 @@ class Services:
         )
         return self.store.add(draft, analysis.path)
 
+    def _forget(self, sha256: str) -> None:
+        """A clip was deleted on request: nothing of it stays in memory."""
+        self._recent.forget(sha256)
+        self.workbench.forget()
+
     def _detect(self, wave: np.ndarray, tell: Progress) -> tuple[dict[str, Detection], dict[str, str]]:
         names = self.detector_names()
         unavailable = {name: reason for name in names if (reason := self.status(name)) is not None}
@@ -243,7 +259,11 @@ class Services:
     def _judge(self, name: str, wave: np.ndarray, stretch: "_Stretch") -> Detection:
         title = self.card(name).title
         stretch.tell(0.0, messages.LOADING.format(title=title))
-        detector = self._detector(name)
+
+        def fetching(share: float, doing: str) -> None:
+            stretch.tell(0.0, messages.fetching(share, doing))
+
+        detector = self._detector(name, fetching)
         try:
             return detector.analyze(
                 wave, lambda share: stretch.tell(share, messages.LISTENING.format(title=title))
@@ -251,13 +271,15 @@ class Services:
         except DetectorError as error:
             raise ClipRefusedError(str(error)) from error
 
-    def _detector(self, name: str) -> AnyDetector:
+    def _detector(self, name: str, fetching: Progress) -> AnyDetector:
         preset = self.settings.preset
-        with self._loading:
+        with self._loading[name]:
             # A version that was made or put in use since takes over without a restart.
             version = self._source.in_use(name, preset)
             if name not in self._loaded or self._loaded_version[name] != version:
-                self._loaded[name] = self._source.load(name, preset=preset, device=self._device)
+                self._loaded[name] = self._source.load(
+                    name, preset=preset, device=self._device, progress=fetching
+                )
                 self._loaded_version[name] = version
             return self._loaded[name]
 

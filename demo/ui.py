@@ -7,7 +7,7 @@ import gradio as gr
 
 from demo import markup, messages
 from demo.examples import read_examples
-from demo.pages import about, detect, export, team, workbench
+from demo.pages import about, deletion, detect, export, team, workbench
 from demo.services import Services
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -36,6 +36,8 @@ def build_demo(services: Services, examples: Path = EXAMPLES) -> gr.Blocks:
             person = workbench.build(services, demo, tab)
         with gr.Tab(messages.TEAM_TAB) as tab:
             team.build(services, tab, person)
+            if not services.settings.label_repo:  # a public Space: no stranger may delete what a team made
+                deletion.build(services, person)
         with gr.Tab(messages.EXPORT_TAB):
             export.build(services)
         with gr.Tab(messages.ABOUT_TAB):

@@ -228,6 +228,11 @@ class Workbench:
         self.store.withdraw(label_id, clean(annotator))
         return label
 
+    def forget(self) -> None:
+        """Drop the sounds in memory: one of them may be of a clip that was deleted."""
+        self._sound.cache_clear()
+        self.seconds.cache_clear()
+
     # ---- several people
 
     def agreement(self) -> Agreement:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from detectors.audio import AUDIO_SUFFIXES, SAMPLE_RATE, load_audio, sha256_of
 from detectors.detection import Detection
 from detectors.errors import DetectorError
+from detectors.progress import in_terminal
 from detectors.protocols import read_paths
 from detectors.score_files import FORMATS, Row, ScoreFile
 
@@ -185,11 +186,13 @@ def load_detectors(name: str, preset: str, checkpoint: Path | None, device: str)
         known = available_detectors()
         if name not in known:
             raise DetectorError(f'There is no detector "{name}". Known: {", ".join(known)}, all.')
-        return [load_detector(name, preset=preset, checkpoint=checkpoint, device=device)]
+        return [
+            load_detector(name, preset=preset, checkpoint=checkpoint, device=device, progress=in_terminal())
+        ]
     loaded: list[Scorer] = []
     for known_name in available_detectors():
         try:
-            loaded.append(load_detector(known_name, preset=preset, device=device))
+            loaded.append(load_detector(known_name, preset=preset, device=device, progress=in_terminal()))
         except DetectorError as error:
             print(f"Without {known_name}: {error}", file=sys.stderr)
     if not loaded:

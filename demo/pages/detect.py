@@ -9,12 +9,10 @@ import gradio as gr
 from demo import figures, markup, messages
 from demo.analysis import Analysis
 from demo.examples import Example
-from demo.services import Services
+from demo.pages import chat
+from demo.services import GPU, Services
 from detectors.errors import DetectorError
 from detectors.labels.records import LabelError
-
-#: Everything that uses a detector waits in this one queue.
-GPU = "gpu"
 
 #: On a phone the verdict and its progress bar are below the input: bring them into view.
 SHOW_RESULT = """() => {
@@ -212,6 +210,7 @@ def build(services: Services, examples: Sequence[Example] = ()) -> None:
             gr.HTML(markup.privacy())
     detectors = gr.HTML(elem_id="detectors")
     plots = gr.HTML(elem_id="figures")
+    conversation = chat.lay_out()
     with gr.Column(visible=False, elem_id="label-form", elem_classes="sl-card") as form:
         fields, save, saved = _label_form()
     with gr.Accordion(messages.DETAILS_HEADING, open=False, visible=False) as details:
@@ -227,12 +226,14 @@ def build(services: Services, examples: Sequence[Example] = ()) -> None:
         concurrency_limit=1,
         show_progress_on=[verdict],
     )
-    run.success(
+    shown = run.success(
         handlers.show,
         [analysis_id],
         [verdict, detectors, form, details],
         api_visibility="private",
-    ).success(handlers.draw, [analysis_id], [plots], api_visibility="private", show_progress="minimal")
+    )
+    shown.success(handlers.draw, [analysis_id], [plots], api_visibility="private", show_progress="minimal")
+    chat.connect(conversation, services, analysis_id, shown, clip)
     clip.change(
         handlers.reset,
         outputs=[verdict, detectors, plots, report, analysis_id, saved_id, form, details],

@@ -10,8 +10,7 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from demo import markup, messages, waveform
-from demo.pages.detect import GPU
-from demo.services import Services
+from demo.services import GPU, Services
 from demo.workbench import OpenClip
 from detectors.labels.records import Label, LabelError
 

@@ -17,6 +17,7 @@ from typing import IO, Any, ClassVar
 
 from detectors.labels.selection import Chosen, plain
 from detectors.labels.splits import PARTS
+from detectors.llm.formats import LIST_END, audio_llm_row, list_element, message, messages_line
 
 QUESTION = "Is this audio real or fake?"
 ANSWERS = {"bonafide": "Real.", "spoof": "Fake."}
@@ -61,12 +62,10 @@ class Messages(Form):
     name = "messages"
 
     def add(self, chosen: Chosen, audio: str) -> None:
-        messages = [
-            {"role": "user", "audio": audio, "content": QUESTION},
-            {"role": "assistant", "content": ANSWERS[chosen.label]},
-        ]
-        line = json.dumps({"messages": messages}, ensure_ascii=False)
-        self._file(f"{chosen.part}.jsonl").write(line + "\n")
+        line = messages_line(
+            [message("user", QUESTION, [audio]), message("assistant", ANSWERS[chosen.label])]
+        )
+        self._file(f"{chosen.part}.jsonl").write(line)
 
 
 class AudioLlm(Form):
@@ -75,18 +74,14 @@ class AudioLlm(Form):
     name = "audio_llm"
 
     def add(self, chosen: Chosen, audio: str) -> None:
-        row = {
-            "text": f"{QUESTION} <audio>",
-            "audio_paths": audio.removeprefix("audio/"),
-            "response": _response(chosen),
-        }
+        row = audio_llm_row(f"{QUESTION} <audio>", [audio.removeprefix("audio/")], _response(chosen))
         name = f"{chosen.part}.json"
-        before = ",\n" if name in self._open else "[\n"
-        self._file(name).write(before + json.dumps(row, ensure_ascii=False))
+        element = list_element(row, first=name not in self._open)
+        self._file(name).write(element)
 
     def close(self) -> None:
         for file in self._open.values():
-            file.write("\n]\n")
+            file.write(LIST_END)
         super().close()
 
 

@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from demo.services import DetectorSource, Services
+from demo.services import DetectorSource, Progress, Services
 from demo.settings import Settings
+from demo.talkers import LazySpeaker
 from detectors.audio import SAMPLE_RATE
 from detectors.cards import DetectorCard
 from detectors.detection import Detection, Window, p_spoof_of
 from detectors.errors import DetectorError
+from tests.demo.fake_talkers import silent
 
-NO_LLM = "its audio language model is not part of this version yet"
+NO_LLM = "its language model could not be fetched"
 TITLES = {"sls": "XLS-R + SLS", "fake_mamba": "Fake-Mamba", "allm4add": "ALLM4ADD"}
 
 
@@ -77,7 +79,7 @@ class FakeSource:
             device=lambda device: "cpu",
         )
 
-    def load(self, name: str, preset: str, device: str) -> FakeDetector:
+    def load(self, name: str, preset: str, device: str, progress: Progress) -> FakeDetector:
         self.loads.append(name)
         return self.detectors[name]
 
@@ -89,8 +91,10 @@ def fake_card(name: str, preset: str) -> DetectorCard:
     )
 
 
-def fake_services(folder: Path, source: FakeSource | None = None) -> Services:
-    return Services(Settings(data=folder), (source or FakeSource()).source())
+def fake_services(
+    folder: Path, source: FakeSource | None = None, speakers: LazySpeaker | None = None
+) -> Services:
+    return Services(Settings(data=folder), (source or FakeSource()).source(), speakers=speakers or silent())
 
 
 def speech_like(seconds: float = 4.0, level: float = 0.3) -> np.ndarray:

@@ -53,7 +53,7 @@ def test_both_endpoints_describe_their_parameters(running_app: RunningApp) -> No
     endpoints = Client(running_app.url, verbose=False).view_api(return_format="dict", print_info=False)[
         "named_endpoints"
     ]
-    assert set(endpoints) == {"/analyze", "/label", "/export"}
+    assert set(endpoints) == {"/analyze", "/ask", "/label", "/export"}
     assert [p["parameter_name"] for p in endpoints["/analyze"]["parameters"]] == ["clip"]
     assert [p["parameter_name"] for p in endpoints["/label"]["parameters"]][:5] == [
         "analysis_id", "label", "confidence", "annotator", "consent",

@@ -10,7 +10,7 @@ from demo.examples import read_examples
 from demo.pages.about import model_card
 from demo.pages.detect import DetectHandlers, draw_figures
 from demo.ui import EXAMPLES, build_demo, launch_options
-from tests.demo.fake_detectors import FakeSource, fake_card, fake_services, write_clip
+from tests.demo.fake_detectors import NO_LLM, FakeSource, fake_card, fake_services, write_clip
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_the_verdict_states_its_direction_limits_device_and_hash(handlers: Detec
     ):
         assert text in verdict
     assert cards.count("<article") == 3
-    assert "Not available:</strong> its audio language model is not part of this version yet." in cards
+    assert f"Not available:</strong> {NO_LLM}." in cards
 
 
 def test_every_figure_is_drawn_with_a_caveat(handlers: DetectHandlers, clip: str) -> None:
@@ -158,4 +158,4 @@ def test_the_page_sends_nothing_anywhere_and_serves_little(tmp_path: Path) -> No
     assert options["run_history"] is False
     assert "http" not in options["theme"].font
     public = {f.api_name for f in demo.fns.values() if f.api_visibility == "public"}
-    assert public == {"analyze", "export", "label"}
+    assert public == {"analyze", "ask", "export", "label"}

@@ -1,6 +1,7 @@
 """Services with fake detectors: what is judged, what is kept, and what a failure leaves standing."""
 
 import hashlib
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import soundfile
 
 from demo import messages
 from demo.analysis import Analysis, RecentAnalyses
-from demo.services import Services
+from demo.services import Progress, Services
 from demo.settings import Settings
 from detectors.calibration import fuse
 from detectors.detection import p_spoof_of
@@ -64,6 +65,42 @@ def test_progress_grows_from_0_to_1_and_names_the_detectors(tmp_path: Path, clip
     assert "Fake-Mamba is listening" in [doing for _, doing in heard]
 
 
+def test_what_is_fetched_first_is_told(tmp_path: Path, clip: Path) -> None:
+    class Fetching(FakeSource):
+        def load(self, name: str, preset: str, device: str, progress: Progress) -> FakeDetector:
+            if name == "fake_mamba":
+                progress(0.25, "fetching the language model (93 MB, once)")
+            return super().load(name, preset, device, progress)
+
+    heard: list[tuple[float, str]] = []
+    fake_services(tmp_path / "data", Fetching()).analyze(clip, lambda *told: heard.append(told))
+    assert "Fetching the language model (93 MB, once): 25%" in [doing for _, doing in heard]
+    shares = [share for share, _ in heard]
+    assert shares == sorted(shares)
+
+
+def test_a_detector_that_takes_long_to_load_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(FakeSource):
+        def load(self, name: str, preset: str, device: str, progress: Progress) -> FakeDetector:
+            if name == "fake_mamba":
+                begun.set()
+                assert go_on.wait(10)
+            return super().load(name, preset, device, progress)
+
+    services = fake_services(tmp_path / "data", Slow())
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(services._detector, "fake_mamba", lambda share, doing: None)
+        assert begun.wait(10)
+        quick = pool.submit(services._detector, "sls", lambda share, doing: None)
+        try:
+            assert quick.result(timeout=10).name == "sls"
+        finally:
+            go_on.set()
+        assert slow.result(timeout=10).name == "fake_mamba"
+
+
 def test_a_detector_with_a_bug_does_not_stop_the_others(tmp_path: Path, clip: Path) -> None:
     source = FakeSource({"sls": BrokenDetector("sls"), "fake_mamba": FakeDetector("fake_mamba")})
     analysis = fake_services(tmp_path / "data", source).analyze(clip)
@@ -75,7 +112,7 @@ def test_a_detector_with_a_bug_does_not_stop_the_others(tmp_path: Path, clip: Pa
 def test_a_detector_that_cannot_be_loaded_is_unavailable_with_the_reason(tmp_path: Path, clip: Path) -> None:
     source = FakeSource()
 
-    def load(name: str, preset: str, device: str) -> FakeDetector:
+    def load(name: str, preset: str, device: str, progress: Progress) -> FakeDetector:
         raise DetectorError(f"{name} has damaged weights.")
 
     source.load = load  # type: ignore[method-assign]

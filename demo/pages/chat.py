@@ -1,0 +1,289 @@
+"""The chat under the figures: questions about the clip that was just analysed."""
+
+import html
+import logging
+from collections.abc import Iterator, Sequence
+from threading import Event
+from typing import Any, NamedTuple
+
+import gradio as gr
+from gradio.events import Dependency
+
+from demo import markup, messages
+from demo.chat import MAX_QUESTION, Said, check_question
+from demo.services import GPU, Services
+from detectors.errors import DetectorError
+
+logger = logging.getLogger(__name__)
+
+#: One question of the visit and what came of it: "question", "answer", and "state", which is a key of
+#: messages.CHAT_MARKS. Plain values, as gr.State copies them.
+Exchange = dict[str, str]
+#: States of an answer that is still to come.
+UNFINISHED = ("waiting", "writing")
+
+#: Nothing waits in the detectors' queue for these.
+AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+#: Back into the field for the next question, unless the visitor has gone elsewhere; never on a phone, where
+#: it would raise the keyboard.
+FOCUS = """() => {
+  if (document.activeElement === document.body && matchMedia("(pointer: fine)").matches)
+    document.querySelector("#question textarea, #question input")?.focus({preventScroll: true});
+}"""
+
+
+class ChatHandlers:
+    """What happens at a question. Holds nothing of a visitor: that is in gr.State."""
+
+    def __init__(self, services: Services) -> None:
+        self.chat = services.chat
+
+    def ask(
+        self, analysis_id: str, question: str, history: list[dict[str, str]] | None = None
+    ) -> dict[str, Any]:
+        """Answer a question about a clip that was just analysed, from the facts that were measured on it.
+
+        Args:
+            analysis_id: from /analyze.
+            question: at most 500 characters, in English.
+            history: earlier messages of this conversation, oldest first, as {"role": "user" or
+                "assistant", "content": ...}; the last four questions with their answers count.
+
+        Returns:
+            answer; speaker ("model": written by the language model and checked against the facts, or
+            "template": put together from the facts); contradictions (what the check found in answers that
+            the language model tried and that were thrown away); llm_unavailable (why the language model does
+            not speak here, or null).
+        """
+        try:
+            *_, last = self.chat.ask(analysis_id, question, history or ())
+        except DetectorError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return {
+            "answer": last.text,
+            "speaker": last.speaker,
+            "contradictions": list(last.contradictions),
+            "llm_unavailable": self.chat.reason(),
+        }
+
+    def open(self) -> tuple[Any, ...]:
+        """A clip was analysed: the chat about it opens, empty."""
+        return gr.Column(visible=True), [], [], self.note(), *_controls(busy=False, value="")
+
+    def close(self) -> tuple[Any, ...]:
+        """Another clip was chosen: nothing said about the one before stays."""
+        return gr.Column(visible=False), [], [], "", *_controls(busy=False, value="")
+
+    def send(
+        self, typed: str, analysis_id: str | None, exchanges: list[Exchange], asked: gr.EventData
+    ) -> tuple[Any, ...]:
+        """Put the question (typed, or that of the button) on the page; `answer` follows."""
+        pressed = asked.target.value if isinstance(asked.target, gr.Button) else None
+        suggested = pressed in messages.SUGGESTIONS
+        question = str(pressed) if suggested else typed
+        try:
+            if not analysis_id:
+                raise DetectorError(messages.NOTHING_TO_ASK)
+            question = check_question(question)
+        except DetectorError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        exchanges = [*_settled(exchanges), _exchange(question, "", "waiting")]
+        typed_away = {} if suggested else {"value": ""}  # what is half typed outlives a suggestion
+        return exchanges, shown(exchanges), *_controls(busy=True, **typed_away)
+
+    def answer(
+        self, analysis_id: str, exchanges: list[Exchange]
+    ) -> Iterator[tuple[list[Exchange], list[dict[str, Any]]]]:
+        """The answer to the last question, as it grows. Closing the iterator stops the language model."""
+        *before, last = exchanges
+        stop = Event()
+        try:
+            for said in self.chat.ask(analysis_id, last["question"], history(before), stop):
+                now = [*before, _exchange(last["question"], said.text, _state(said))]
+                yield now, shown(now)
+        except DetectorError as error:
+            now = [*before, _exchange(last["question"], str(error), "failed")]
+            yield now, shown(now)
+        except Exception:
+            logger.exception("the chat failed")
+            now = [*before, _exchange(last["question"], messages.CHAT_FAILED, "failed")]
+            yield now, shown(now)
+        finally:
+            stop.set()
+
+    def stop(self, exchanges: list[Exchange]) -> tuple[Any, ...]:
+        """The visitor has heard enough: what is there stays, marked as not checked."""
+        exchanges = _settled(exchanges)
+        return exchanges, shown(exchanges), *_controls(busy=False)
+
+    def done(self) -> tuple[Any, ...]:
+        """The answer has come: the next question may be asked."""
+        return *_controls(busy=False), self.note()
+
+    def clear(self) -> tuple[Any, ...]:
+        """The conversation was emptied by hand."""
+        return [], *_controls(busy=False)
+
+    def note(self) -> str:
+        """Why the language model does not speak, if so."""
+        reason = self.chat.reason()
+        return markup.lines([messages.without_llm(reason)]) if reason else ""
+
+
+def history(exchanges: Sequence[Exchange]) -> list[dict[str, str]]:
+    """What was asked and answered, for the next answer; without what was never finished or checked."""
+    return [
+        message
+        for exchange in exchanges
+        if exchange["state"] in ("model", "template")
+        for message in (
+            {"role": "user", "content": exchange["question"]},
+            {"role": "assistant", "content": exchange["answer"]},
+        )
+    ]
+
+
+def shown(exchanges: Sequence[Exchange]) -> list[dict[str, Any]]:
+    """The conversation as gr.Chatbot takes it: each answer is followed by its mark.
+
+    gr.Chatbot puts texts into the page as HTML, sanitised but not escaped: an <img> would be fetched. So
+    they are escaped here.
+    """
+    found = []
+    for exchange in exchanges:
+        mark = messages.CHAT_MARKS[exchange["state"]]
+        found += [_message("user", exchange["question"]), _message("assistant", exchange["answer"] or "…")]
+        found.append(_message("assistant", mark))
+    return found
+
+
+def _message(role: str, text: str) -> dict[str, Any]:
+    # Quotes stay as they are: they are harmless in a text, and a screen reader is given it unparsed.
+    return {"role": role, "content": html.escape(text, quote=False)}
+
+
+def _exchange(question: str, answer: str, state: str) -> Exchange:
+    return {"question": question, "answer": answer, "state": state}
+
+
+def _state(said: Said) -> str:
+    if said.speaker is None:
+        return "waiting"
+    return said.speaker if said.final else "writing"
+
+
+def _settled(exchanges: Sequence[Exchange]) -> list[Exchange]:
+    """Answers that will never be finished are marked so; what was only progress is no answer at all."""
+    ends = {"waiting": messages.CHAT_STOPPED}
+    return [
+        {**each, "answer": ends.get(each["state"], each["answer"]), "state": "stopped"}
+        if each["state"] in UNFINISHED
+        else each
+        for each in exchanges
+    ]
+
+
+def _controls(busy: bool, **question: Any) -> list[Any]:
+    """Updates of Parts.controls; question: further ones of the field."""
+    return [
+        gr.Textbox(interactive=not busy, **question),
+        gr.Button(visible=not busy),
+        gr.Button(visible=busy),
+        *[gr.Button(interactive=not busy) for _ in messages.SUGGESTIONS],
+    ]
+
+
+class Parts(NamedTuple):
+    """The chat's components. exchanges: gr.State, the visit's questions about this clip and their answers."""
+
+    column: gr.Column
+    exchanges: gr.State
+    conversation: gr.Chatbot
+    note: gr.HTML
+    question: gr.Textbox
+    ask: gr.Button
+    stop: gr.Button
+    suggestions: list[gr.Button]
+
+    @property
+    def controls(self) -> list[gr.components.Component]:
+        """What is shut while an answer is written, in the order of `_controls`."""
+        return [self.question, self.ask, self.stop, *self.suggestions]
+
+
+def lay_out() -> Parts:
+    """Put the chat where the page is being filled; it is hidden until a clip was analysed."""
+    with gr.Column(visible=False, elem_id="chat", elem_classes="sl-card") as column:
+        gr.HTML(
+            f'<h2 class="sl-section">{messages.CHAT_HEADING}</h2><p class="sl-help">{messages.CHAT_HELP}</p>'
+        )
+        conversation = gr.Chatbot(
+            label=messages.CHAT_LABEL,
+            show_label=False,
+            container=False,
+            height="auto",
+            min_height=160,
+            max_height=520,
+            buttons=[],
+            render_markdown=False,
+            sanitize_html=True,
+            allow_tags=False,
+            latex_delimiters=[],
+            feedback_options=None,
+            placeholder=messages.CHAT_EMPTY,
+            elem_id="conversation",
+        )
+        note = gr.HTML(elem_id="chat-note")
+        with gr.Row(elem_classes="sl-suggestions"):
+            suggestions = [gr.Button(text, size="sm", min_width=0, scale=0) for text in messages.SUGGESTIONS]
+        with gr.Row(elem_classes="sl-ask", equal_height=True):
+            question = gr.Textbox(
+                value="",
+                label=messages.QUESTION_LABEL,
+                placeholder=messages.QUESTION_PLACEHOLDER,
+                max_lines=3,
+                max_length=MAX_QUESTION,
+                scale=5,
+                min_width=220,
+                elem_id="question",
+            )
+            ask = gr.Button(messages.ASK_BUTTON, variant="primary", scale=1, min_width=96, elem_id="ask")
+            stop = gr.Button(
+                messages.STOP_BUTTON, variant="stop", visible=False, scale=1, min_width=96, elem_id="stop"
+            )
+    return Parts(column, gr.State([]), conversation, note, question, ask, stop, suggestions)
+
+
+def connect(
+    parts: Parts, services: Services, analysis_id: gr.State, analysed: Dependency, clip: gr.Audio
+) -> None:
+    """Connect the chat. analysed: succeeds when a clip was judged; then analysis_id names it. clip: the input
+    whose change ends the conversation."""
+    handlers = ChatHandlers(services)
+    exchanges, conversation, controls = parts.exchanges, parts.conversation, parts.controls
+    everything = [parts.column, exchanges, conversation, parts.note, *controls]
+    analysed.success(handlers.open, outputs=everything, **AT_ONCE)
+    asked = gr.on(
+        [parts.question.submit, parts.ask.click, *[button.click for button in parts.suggestions]],
+        handlers.send,
+        [parts.question, analysis_id, exchanges],
+        [exchanges, conversation, *controls],
+        **AT_ONCE,
+    )
+    answering = asked.success(
+        handlers.answer,
+        [analysis_id, exchanges],
+        [exchanges, conversation],
+        concurrency_id=GPU,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    answering.then(handlers.done, outputs=[*controls, parts.note], **AT_ONCE).then(
+        fn=None, js=FOCUS, api_visibility="private"
+    )
+    ending: dict[str, Any] = {"cancels": [answering], **AT_ONCE}
+    parts.stop.click(handlers.stop, [exchanges], [exchanges, conversation, *controls], **ending)
+    conversation.clear(handlers.clear, outputs=[exchanges, *controls], **ending)
+    clip.change(handlers.close, outputs=everything, **ending)
+    gr.api(handlers.ask, api_name="ask", concurrency_id=GPU)
