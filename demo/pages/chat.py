@@ -3,6 +3,7 @@
 import html
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 from threading import Event
 from typing import Any, NamedTuple
 
@@ -76,12 +77,9 @@ class ChatHandlers:
         return gr.Column(visible=False), [], [], "", *_controls(busy=False, value="")
 
     def send(
-        self, typed: str, analysis_id: str | None, exchanges: list[Exchange], asked: gr.EventData
+        self, question: str, analysis_id: str | None, exchanges: list[Exchange], typed: bool = True
     ) -> tuple[Any, ...]:
-        """Put the question (typed, or that of the button) on the page; `answer` follows."""
-        pressed = asked.target.value if isinstance(asked.target, gr.Button) else None
-        suggested = pressed in messages.SUGGESTIONS
-        question = str(pressed) if suggested else typed
+        """Put the question on the page; `answer` follows. typed: it was in the field, which is emptied."""
         try:
             if not analysis_id:
                 raise DetectorError(messages.NOTHING_TO_ASK)
@@ -89,8 +87,12 @@ class ChatHandlers:
         except DetectorError as error:
             raise gr.Error(str(error), print_exception=False) from error
         exchanges = [*_settled(exchanges), _exchange(question, "", "waiting")]
-        typed_away = {} if suggested else {"value": ""}  # what is half typed outlives a suggestion
-        return exchanges, shown(exchanges), *_controls(busy=True, **typed_away)
+        emptied = {"value": ""} if typed else {}
+        return exchanges, shown(exchanges), *_controls(busy=True, **emptied)
+
+    def suggest(self, suggestion: str, analysis_id: str | None, exchanges: list[Exchange]) -> tuple[Any, ...]:
+        """Ask one of the suggested questions; what is half typed in the field stays."""
+        return self.send(suggestion, analysis_id, exchanges, typed=False)
 
     def answer(
         self, analysis_id: str, exchanges: list[Exchange]
@@ -264,26 +266,40 @@ def connect(
     exchanges, conversation, controls = parts.exchanges, parts.conversation, parts.controls
     everything = [parts.column, exchanges, conversation, parts.note, *controls]
     analysed.success(handlers.open, outputs=everything, **AT_ONCE)
-    asked = gr.on(
-        [parts.question.submit, parts.ask.click, *[button.click for button in parts.suggestions]],
-        handlers.send,
-        [parts.question, analysis_id, exchanges],
-        [exchanges, conversation, *controls],
-        **AT_ONCE,
-    )
-    answering = asked.success(
-        handlers.answer,
-        [analysis_id, exchanges],
-        [exchanges, conversation],
-        concurrency_id=GPU,
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    answering.then(handlers.done, outputs=[*controls, parts.note], **AT_ONCE).then(
-        fn=None, js=FOCUS, api_visibility="private"
-    )
-    ending: dict[str, Any] = {"cancels": [answering], **AT_ONCE}
+    about, told = [analysis_id, exchanges], [exchanges, conversation, *controls]
+    asked = [
+        gr.on(
+            [parts.question.submit, parts.ask.click],
+            handlers.send,
+            [parts.question, *about],
+            told,
+            **AT_ONCE,
+        )
+    ]
+    # One listener each: a button that was updated has forgotten its text when it tells who was pressed.
+    asked += [
+        button.click(partial(handlers.suggest, text), about, told, **AT_ONCE)
+        for button, text in zip(parts.suggestions, messages.SUGGESTIONS, strict=True)
+    ]
+    answering = [_answering(question, handlers, parts, about) for question in asked]
+    ending: dict[str, Any] = {"cancels": answering, **AT_ONCE}
     parts.stop.click(handlers.stop, [exchanges], [exchanges, conversation, *controls], **ending)
     conversation.clear(handlers.clear, outputs=[exchanges, *controls], **ending)
     clip.change(handlers.close, outputs=everything, **ending)
     gr.api(handlers.ask, api_name="ask", concurrency_id=GPU)
+
+
+def _answering(asked: Dependency, handlers: ChatHandlers, parts: Parts, about: list[gr.State]) -> Dependency:
+    """The answer that follows a question, and what follows the answer."""
+    answering = asked.success(
+        handlers.answer,
+        about,
+        [parts.exchanges, parts.conversation],
+        concurrency_id=GPU,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    answering.then(handlers.done, outputs=[*parts.controls, parts.note], **AT_ONCE).then(
+        fn=None, js=FOCUS, api_visibility="private"
+    )
+    return answering

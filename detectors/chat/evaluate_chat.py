@@ -1,6 +1,6 @@
 """How well the chat's language model keeps to the facts.
 
-    python -m detectors evaluate-chat --checkpoint assets/audio_llm-mini --count 320 --seed 7
+    python -m detectors evaluate-chat --checkpoint assets/audio_llm-mini --count 300 --seed 7
 
 Questions in phrasings that are not trained on, about random fact sheets. Each answer is checked before any
 mending: every number, time, detector, ranking and verdict in it. The clip that the model hears is one of the

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -20,7 +19,6 @@ from tests.demo.fake_detectors import FakeSource, fake_services, write_clip
 from tests.demo.fake_talkers import FakeTalker, silent, speaking
 
 TRUE, WRONG = "The detectors agree.", "The score is 0.123 because of 77 traces."
-ANYWHERE: Any = SimpleNamespace(target=None)
 
 
 @pytest.fixture
@@ -142,14 +140,14 @@ def test_no_question_and_a_long_one_are_refused(
     with pytest.raises(DetectorError, match=text):
         ask(services, analysis_id, question)
     with pytest.raises(gr.Error, match=text):
-        handlers.send(question, analysis_id, [], ANYWHERE)
+        handlers.send(question, analysis_id, [])
 
 
 def test_there_is_no_answer_without_an_analysis(services: Services, handlers: ChatHandlers) -> None:
     with pytest.raises(DetectorError, match="no longer in memory"):
         ask(services, "0" * 32)
     with pytest.raises(gr.Error, match="Analyse a clip first"):
-        handlers.send("Why?", None, [], ANYWHERE)
+        handlers.send("Why?", None, [])
     with pytest.raises(gr.Error, match="no longer in memory"):
         handlers.ask("0" * 32, "Why?")
 
@@ -262,7 +260,7 @@ def answers(handlers: ChatHandlers, analysis_id: str, exchanges: list[dict[str, 
 def test_a_conversation_on_the_page(handlers: ChatHandlers, talker: FakeTalker, analysis_id: str) -> None:
     column, exchanges, conversation, _, *_ = handlers.open()
     assert (column.visible, exchanges, conversation) == (True, [], [])
-    exchanges, conversation, box, send, stop, *suggested = handlers.send(" Why? ", analysis_id, [], ANYWHERE)
+    exchanges, conversation, box, send, stop, *suggested = handlers.send(" Why? ", analysis_id, [])
     assert [message["content"] for message in conversation] == ["Why?", "…", messages.CHAT_MARKS["waiting"]]
     assert (box.value, box.interactive, send.visible, stop.visible) == ("", False, False, True)
     assert {button.interactive for button in suggested} == {False}
@@ -270,18 +268,15 @@ def test_a_conversation_on_the_page(handlers: ChatHandlers, talker: FakeTalker, 
     assert growing[-1][1][-1]["content"] == messages.CHAT_MARKS["writing"]
     assert exchanges == [{"question": "Why?", "answer": TRUE, "state": "model"}]
     assert conversation[-1]["content"] == "Written by the language model, numbers checked"
-    exchanges, *_ = handlers.send("And then?", analysis_id, exchanges, ANYWHERE)
+    exchanges, *_ = handlers.send("And then?", analysis_id, exchanges)
     answers(handlers, analysis_id, exchanges)
     assert [turn.content for turn in talker.asked[-1]][1:] == ["<audio>Why?", TRUE, "And then?"]
 
 
 def test_a_suggestion_is_asked_and_what_is_half_typed_stays(handlers: ChatHandlers, analysis_id: str) -> None:
-    event: Any = SimpleNamespace(target=gr.Button(messages.SUGGESTIONS[2], render=False))
-    exchanges, _, box, *_ = handlers.send("half a", analysis_id, [], event)
+    exchanges, _, box, *_ = handlers.suggest(messages.SUGGESTIONS[2], analysis_id, [])
     assert exchanges[0]["question"] == messages.SUGGESTIONS[2]
     assert "value" not in box.constructor_args
-    typed: Any = SimpleNamespace(target=gr.Button(messages.ASK_BUTTON, render=False))
-    assert handlers.send("typed", analysis_id, [], typed)[0][0]["question"] == "typed"
 
 
 @pytest.mark.parametrize("question", messages.SUGGESTIONS)
@@ -295,7 +290,7 @@ def test_every_suggested_question_has_an_answer_in_the_facts(
 def test_a_stopped_answer_is_marked_and_does_not_count(
     handlers: ChatHandlers, talker: FakeTalker, analysis_id: str
 ) -> None:
-    exchanges, *_ = handlers.send("Why?", analysis_id, [], ANYWHERE)
+    exchanges, *_ = handlers.send("Why?", analysis_id, [])
     answering = handlers.answer(analysis_id, exchanges)
     while exchanges[-1]["state"] != "writing":
         exchanges, _ = next(answering)
@@ -322,7 +317,7 @@ def test_what_was_left_unfinished_is_stopped_by_the_next_question(
     handlers: ChatHandlers, analysis_id: str
 ) -> None:
     left = [{"question": "Why?", "answer": "Fetching: 3%", "state": "waiting"}]
-    exchanges, *_ = handlers.send("And now?", analysis_id, left, ANYWHERE)
+    exchanges, *_ = handlers.send("And now?", analysis_id, left)
     assert exchanges[0] == {"question": "Why?", "answer": "Stopped.", "state": "stopped"}
 
 

@@ -15,7 +15,7 @@ from tests.demo.running import RunningApp, serve
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on PATH")
 
-ANSWER, UNTRUE = "The detectors agree.", "It is 0.123 for 77 reasons."
+ANSWER, UNTRUE = "I can't tell that from this analysis.", "It is 0.123 for 77 reasons."
 EVIL = '<img src="http://evil.example/x.png" onerror="window.hacked=1"> <b>why?</b>'
 
 
