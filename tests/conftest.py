@@ -1,5 +1,5 @@
-"""What holds for every test: nothing is fetched. The language model counts as missing, unless whoever runs the
-tests names a folder with it in SPOOFLENS_LLM."""
+"""What holds for every test: nothing is fetched. The language model counts as missing, unless a folder with
+it is named in SPOOFLENS_LLM by whoever runs the tests."""
 
 import os
 
