@@ -28,7 +28,8 @@ _PREMISES = ("number", "ranking", "agreement", "verdict")
 
 
 class Contradiction(NamedTuple):
-    """kind: see detectors.chat.claims, or "empty", "unreadable", "name" and "premise". text: the words."""
+    """kind: see detectors.chat.claims, or "empty", "unreadable", "name" and "premise"; the
+    conversation adds "refusal", of what the facts do answer. text: the words."""
 
     kind: str
     text: str

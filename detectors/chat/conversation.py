@@ -9,6 +9,7 @@ from detectors.chat.check import Contradiction, check
 from detectors.chat.facts import FactSheet
 from detectors.chat.prompt import system_text
 from detectors.chat.templates import template_answer
+from detectors.chat.wording import refuses
 from detectors.llm.prompts import AUDIO, Turn
 
 #: How often the model may try before the template speaks.
@@ -50,6 +51,8 @@ def reply(
     history: (question, answer) of the turns before, oldest first. Without a talker the template speaks.
     """
     stop = stop or Event()
+    previous = history[-1][0] if history else ""
+    from_the_facts = template_answer(question, sheet, previous)
     found: list[Contradiction] = []
     if talker is not None:
         turns = turns_of(sheet, history, question)
@@ -61,12 +64,13 @@ def reply(
             if stop.is_set():
                 return
             wrong = check(text, sheet, question)
+            if not wrong and refuses(text) and not refuses(from_the_facts):
+                wrong = [Contradiction("refusal", text.strip(), "the facts do answer this")]
             if not wrong:
                 yield Reply(text.strip(), "model", True, tuple(found))
                 return
             found += wrong
-    previous = history[-1][0] if history else ""
-    yield Reply(template_answer(question, sheet, previous), "template", True, tuple(found))
+    yield Reply(from_the_facts, "template", True, tuple(found))
 
 
 def turns_of(sheet: FactSheet, history: Sequence[tuple[str, str]], question: str) -> list[Turn]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from detectors.chat.facts import FactSheet
-from detectors.chat.wording import CANNOT_TELL
+from detectors.chat.wording import CANNOT_TELL, ONLY_THIS_CLIP
 from detectors.detection import Verdict
 
 NOT_PROOF = "This is not proof."
@@ -52,7 +52,7 @@ def _court(sheet: FactSheet) -> list[str]:
 
 
 def _off_topic(sheet: FactSheet) -> list[str]:
-    return ["I can only answer questions about this clip's analysis."]
+    return [ONLY_THIS_CLIP]
 
 
 def _greeting(sheet: FactSheet) -> list[str]:

@@ -15,6 +15,7 @@ CLIP_VERDICTS: dict[Verdict, str] = {
 #: The number words that may stand for a number of detectors.
 COUNTS = ("no", "one", "two", "three", "four", "five", "six")
 CANNOT_TELL = "I can't tell that from this analysis."
+ONLY_THIS_CLIP = "I can only answer questions about this clip's analysis."
 
 
 def joined(words: Sequence[str]) -> str:
@@ -33,3 +34,8 @@ def seconds(value: float) -> str:
 def span(part: Part) -> str:
     """ "3.0-6.0 s"."""
     return f"{part.start:.1f}-{part.end:.1f} s"
+
+
+def refuses(answer: str) -> bool:
+    """Whether an answer says that it cannot answer."""
+    return answer.strip().startswith((CANNOT_TELL, ONLY_THIS_CLIP))

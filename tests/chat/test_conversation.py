@@ -12,6 +12,7 @@ from detectors.chat.prompt import system_text
 from detectors.chat.questions import TestItem, test_questions
 from detectors.chat.sheets import random_sheet
 from detectors.chat.templates import template_answer
+from detectors.chat.wording import CANNOT_TELL
 from detectors.llm.prompts import Turn
 from tests.chat.test_check import SHEET
 
@@ -36,6 +37,14 @@ class Script:
 
 def replies(talker: Script | None, question: str = QUESTION) -> list[Reply]:
     return list(reply(talker, SHEET, [], question))
+
+
+def test_the_model_may_not_refuse_what_the_facts_answer() -> None:
+    last = replies(Script(CANNOT_TELL, CANNOT_TELL))[-1]
+    assert (last.text, last.speaker) == (RIGHT, "template")
+    assert {one.kind for one in last.contradictions} == {"refusal"}
+    unknowable = replies(Script(CANNOT_TELL), "Who is speaking here?")[-1]
+    assert (unknowable.text, unknowable.speaker) == (CANNOT_TELL, "model")
 
 
 def test_a_right_answer_is_streamed_and_then_final() -> None:
