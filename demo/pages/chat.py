@@ -2,7 +2,7 @@
 
 import html
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from threading import Event
 from typing import Any, NamedTuple
@@ -177,13 +177,15 @@ def _state(said: Said) -> str:
 
 def _settled(exchanges: Sequence[Exchange]) -> list[Exchange]:
     """Answers that will never be finished are marked so; what was only progress is no answer at all."""
-    ends = {"waiting": messages.CHAT_STOPPED}
     return [
-        {**each, "answer": ends.get(each["state"], each["answer"]), "state": "stopped"}
-        if each["state"] in UNFINISHED
-        else each
+        _exchange(each["question"], _left(each), "stopped") if each["state"] in UNFINISHED else each
         for each in exchanges
     ]
+
+
+def _left(unfinished: Exchange) -> str:
+    said = unfinished["answer"].strip() if unfinished["state"] == "writing" else ""
+    return said or messages.CHAT_STOPPED
 
 
 def _controls(busy: bool, **question: Any) -> list[Any]:
@@ -225,8 +227,7 @@ def lay_out() -> Parts:
             show_label=False,
             container=False,
             height="auto",
-            min_height=160,
-            max_height=520,
+            min_height=120,
             buttons=[],
             render_markdown=False,
             sanitize_html=True,
@@ -257,14 +258,23 @@ def lay_out() -> Parts:
     return Parts(column, gr.State([]), conversation, note, question, ask, stop, suggestions)
 
 
-def connect(
-    parts: Parts, services: Services, analysis_id: gr.State, analysed: Dependency, clip: gr.Audio
-) -> None:
-    """Connect the chat. analysed: succeeds when a clip was judged; then analysis_id names it. clip: the input
-    whose change ends the conversation."""
+class Closing(NamedTuple):
+    """What ends a conversation: the handler, what it updates, and the answers that it cancels."""
+
+    handler: Callable[[], tuple[Any, ...]]
+    outputs: list[gr.blocks.Block]
+    cancels: list[Dependency]
+
+
+def connect(parts: Parts, services: Services, analysis_id: gr.State, analysed: Dependency) -> Closing:
+    """Connect the chat. analysed: succeeds when a clip was judged; then analysis_id names it.
+
+    The caller does the closing, together with all else that another clip does away with: of two listeners,
+    the browser would run the second after the first, and an analysis that was begun meanwhile would be lost.
+    """
     handlers = ChatHandlers(services)
     exchanges, conversation, controls = parts.exchanges, parts.conversation, parts.controls
-    everything = [parts.column, exchanges, conversation, parts.note, *controls]
+    everything: list[gr.blocks.Block] = [parts.column, exchanges, conversation, parts.note, *controls]
     analysed.success(handlers.open, outputs=everything, **AT_ONCE)
     about, told = [analysis_id, exchanges], [exchanges, conversation, *controls]
     asked = [
@@ -285,8 +295,8 @@ def connect(
     ending: dict[str, Any] = {"cancels": answering, **AT_ONCE}
     parts.stop.click(handlers.stop, [exchanges], [exchanges, conversation, *controls], **ending)
     conversation.clear(handlers.clear, outputs=[exchanges, *controls], **ending)
-    clip.change(handlers.close, outputs=everything, **ending)
     gr.api(handlers.ask, api_name="ask", concurrency_id=GPU)
+    return Closing(handlers.close, everything, answering)
 
 
 def _answering(asked: Dependency, handlers: ChatHandlers, parts: Parts, about: list[gr.State]) -> Dependency:

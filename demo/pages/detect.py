@@ -233,14 +233,17 @@ def build(services: Services, examples: Sequence[Example] = ()) -> None:
         api_visibility="private",
     )
     shown.success(handlers.draw, [analysis_id], [plots], api_visibility="private", show_progress="minimal")
-    chat.connect(conversation, services, analysis_id, shown, clip)
+    closing = chat.connect(conversation, services, analysis_id, shown)
     clip.change(
-        handlers.reset,
-        outputs=[verdict, detectors, plots, report, analysis_id, saved_id, form, details],
-        cancels=[run],
+        lambda: (*handlers.reset(), *closing.handler()),
+        outputs=[
+            verdict, detectors, plots, report, analysis_id, saved_id, form, details, *closing.outputs
+        ],
+        cancels=[run, *closing.cancels],
+        queue=False,  # done before an analysis can be asked for
         api_visibility="private",
         show_progress="hidden",
-    )
+    )  # fmt: skip
     save.click(handlers.save, [analysis_id, saved_id, *fields], [saved, saved_id], api_visibility="private")
     gr.api(handlers.label, api_name="label")
 

@@ -297,6 +297,7 @@ def test_a_stopped_answer_is_marked_and_does_not_count(
     answering.close()  # as Gradio does when the visitor presses “Stop” or leaves
     exchanges, conversation, box, *_ = handlers.stop(exchanges)
     assert exchanges[-1]["state"] == "stopped"
+    assert conversation[-2]["content"] == "The"
     assert conversation[-1]["content"].startswith("Stopped before it was checked")
     assert box.interactive is True
     assert history(exchanges) == []

@@ -15,7 +15,12 @@ from tests.demo.running import RunningApp, serve
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on PATH")
 
-ANSWER, UNTRUE = "I can't tell that from this analysis.", "It is 0.123 for 77 reasons."
+ANSWER, UNTRUE = "Ask the speaker through a channel you trust.", "It is 0.123 for 77 reasons."
+#: Whether an element lies within the part of the conversation that is scrolled to.
+IN_VIEW = """element => {
+  const frame = element.closest(".bubble-wrap").getBoundingClientRect();
+  return element.getBoundingClientRect().bottom <= frame.bottom + 1;
+}"""
 EVIL = '<img src="http://evil.example/x.png" onerror="window.hacked=1"> <b>why?</b>'
 
 
@@ -77,6 +82,8 @@ def test_a_conversation(app: RunningApp, page: Page, talker: FakeTalker, tmp_pat
     assert not page.locator("#ask").is_visible()
     page.click("#stop")
     wait_for_mark(page, "stopped")
+    shown = page.locator("#conversation .bot .message", has_text=messages.CHAT_MARKS["stopped"])
+    assert shown.evaluate(IN_VIEW)  # the conversation has scrolled to its end
     page.locator("#ask").wait_for()
     talker.gate.set()
     page.locator("#question textarea").fill("Once more?")

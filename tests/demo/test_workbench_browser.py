@@ -260,8 +260,11 @@ def test_a_phone_marks_by_dragging(running_app: RunningApp, tmp_path: Path) -> N
         spoof.tap()
         _drag(page, box, 0.5, 0.75)  # its edge
         assert shown_region(page) == (start_shown, pytest.approx(3.0, abs=0.05))
+        page.wait_for_timeout(500)  # as slow as a thumb: taps in one instant count as one gesture
         spoof.tap()  # the region again: it was grabbed
+        page.wait_for_timeout(500)
         bonafide.tap()
+        page.wait_for_timeout(500)
         before = shown_region(page)
         page.locator(f"{BENCH} [data-ask=save]").tap()
         wait_for(page, "progress-text", "1 of 1 labelled")
