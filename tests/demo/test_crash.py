@@ -50,6 +50,7 @@ def save_until_gone(url: str, analyses: list[str], visitor: str, answered: list[
     with httpx.Client(base_url=url, timeout=60) as client:
         while True:
             arguments = [analyses[turn % len(analyses)], "spoof", 3, visitor, True, f"turn {turn}"]
+            arguments += ["", "", None, False, None]  # plain HTTP knows no defaults
             turn += 1
             try:
                 event = client.post("/gradio_api/call/label", json={"data": arguments})
