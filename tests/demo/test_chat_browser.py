@@ -83,7 +83,7 @@ def test_a_conversation(app: RunningApp, page: Page, talker: FakeTalker, tmp_pat
     page.click("#stop")
     wait_for_mark(page, "stopped")
     shown = page.locator("#conversation .bot .message", has_text=messages.CHAT_MARKS["stopped"])
-    assert shown.evaluate(IN_VIEW)  # the conversation has scrolled to its end
+    page.wait_for_function(IN_VIEW, arg=shown.element_handle())  # the conversation scrolls to its end
     page.locator("#ask").wait_for()
     talker.gate.set()
     page.locator("#question textarea").fill("Once more?")
