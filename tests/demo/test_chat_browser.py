@@ -1,6 +1,6 @@
 """The chat in a real browser: nothing before an analysis, questions typed and pressed, a new clip.
 
-Stopping is tested in test_chat.py: in the browser, an update under way can overtake the stop on a busy machine.
+Stopping is tested in test_chat.py: in the browser, an update under way can overtake the stop when busy.
 """
 
 from collections.abc import Iterator
