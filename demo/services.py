@@ -28,15 +28,13 @@ from detectors.errors import DetectorError
 from detectors.labels.mirror import HubMirror, NoMirror
 from detectors.labels.records import Label, LabelDraft, clean, regions_within
 from detectors.labels.store import LabelStore
+from detectors.progress import Progress
 from detectors.versions import Versions
 
 logger = logging.getLogger(__name__)
 
 #: Name of the one queue in which everything waits that uses a model.
 GPU = "gpu"
-
-#: Hears the share done, 0 to 1, and what is being done.
-Progress = Callable[[float, str], None]
 
 #: Share of the progress bar that reading the file takes; the detectors divide the rest.
 READING = 0.05

@@ -14,11 +14,9 @@ from detectors.chat import talker
 from detectors.chat.conversation import Talker
 from detectors.chat.facts import FactSheet
 from detectors.errors import DetectorError
+from detectors.progress import Progress
 
 logger = logging.getLogger(__name__)
-
-#: Hears the share fetched, 0 to 1, and what is being done.
-Progress = Callable[[float, str], None]
 
 #: After a failure to load, so many seconds pass before a question tries again: each try may wait for a
 #: network that is away.

@@ -4,10 +4,10 @@ A person counts once, with the newest of their labels. "unsure" is no vote for e
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detectors.labels.records import DECIDED, Label, LabelledClip, person_of
+from detectors.labels.records import DECIDED, Label, person_of
 
 #: People who must agree before a label is used for training.
 MIN_AGREE = 2
@@ -58,11 +58,3 @@ def disputed(labels: Sequence[Label]) -> bool:
     """True when people contradict each other, one says bona fide and one spoof, and nobody has ruled."""
     answers = {each.label for each in opinions(labels).values()}
     return answers.issuperset(DECIDED) and not any(each.adjudication for each in labels)
-
-
-def settled(
-    clips: Iterable[LabelledClip], min_agree: int = MIN_AGREE
-) -> Iterator[tuple[LabelledClip, Consensus]]:
-    """Each clip with what its labels come to: the quarantined ones are those without a label."""
-    for each in clips:
-        yield each, settle(each.labels, min_agree)

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from demo.services import DetectorSource, Progress, Services
+from demo.services import DetectorSource, Services
 from demo.settings import Settings
 from demo.talkers import LazySpeaker
 from detectors.audio import SAMPLE_RATE
 from detectors.cards import DetectorCard
 from detectors.detection import Detection, Window, p_spoof_of
 from detectors.errors import DetectorError
+from detectors.progress import Progress
 from tests.demo.fake_talkers import silent
 
 NO_LLM = "its language model could not be fetched"

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from demo.talkers import LazySpeaker, Progress
+from demo.talkers import LazySpeaker
 from detectors.chat.facts import FactSheet
 from detectors.errors import DetectorError
 from detectors.llm.prompts import Turn
+from detectors.progress import Progress
 
 
 @dataclass

@@ -12,9 +12,10 @@ from demo import messages
 from demo.chat import MAX_QUESTION, TURNS, Said
 from demo.pages.chat import ChatHandlers, history, shown
 from demo.services import Services
-from demo.talkers import LazySpeaker, Progress
+from demo.talkers import LazySpeaker
 from detectors.chat.conversation import turns_of
 from detectors.errors import DetectorError
+from detectors.progress import Progress
 from tests.demo.fake_detectors import FakeSource, fake_services, write_clip
 from tests.demo.fake_talkers import FakeTalker, silent, speaking
 

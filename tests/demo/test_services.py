@@ -11,12 +11,13 @@ import soundfile
 
 from demo import messages
 from demo.analysis import Analysis, RecentAnalyses
-from demo.services import Progress, Services
+from demo.services import Services
 from demo.settings import Settings
 from detectors.calibration import fuse
 from detectors.detection import p_spoof_of
 from detectors.errors import DetectorError
 from detectors.labels.records import LabelError
+from detectors.progress import Progress
 from tests.demo.fake_detectors import (
     NO_LLM,
     BrokenDetector,
