@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor
 from tqdm import tqdm
 
@@ -60,6 +62,30 @@ def score_cache(
     """`score_clips` of every clip of a cache, each changed first, with a progress bar named `doing`."""
     waves = (change(cache.wave(i)) for i in range(len(cache)))
     return score_clips(judge, config, tqdm(waves, total=len(cache), desc=doing, unit="clip"), device)
+
+
+def score_cache_together(
+    judge: Judge, config: WindowSizes, cache: ClipCache, accelerator: Accelerator
+) -> dict[str, np.ndarray]:
+    """`score_clips` of every clip of a cache, shared among the processes of a training run; all of them get
+    the scores of all clips."""
+    mine = range(accelerator.process_index, len(cache), accelerator.num_processes)
+    shown = tqdm(mine, desc="dev", unit="clip", disable=not accelerator.is_main_process)
+    found = score_clips(judge, config, (cache.wave(i) for i in shown), accelerator.device)
+    numbered = [(name, i, score) for name, of in found.items() for i, score in zip(mine, of, strict=True)]
+    scores: dict[str, np.ndarray] = {}
+    for name, i, score in gather_object(numbered):
+        scores.setdefault(name, np.zeros(len(cache)))[i] = score
+    return scores
+
+
+def weighted_loss(log_odds: np.ndarray, bonafide: np.ndarray, weights: tuple[float, float]) -> float:
+    """Cross-entropy in nats, as in training: each clip counts by the weight of its class, [spoof, bona fide].
+
+    log_odds: [clips], natural log of P(bona fide) over P(spoof). bonafide: bool [clips].
+    """
+    losses = np.logaddexp(0, np.where(bonafide, -log_odds, log_odds))
+    return float(np.average(losses, weights=np.where(bonafide, weights[1], weights[0])))
 
 
 def _batches(

@@ -9,12 +9,13 @@ import soundfile as sf
 import torch
 
 from detectors.__main__ import main
-from detectors.checkpoints import read_config, save_model
+from detectors.checkpoints import read_config, save_model, weights_digest
 from detectors.conditions import COMMON_RMS, shortcuts_removed
 from detectors.config import FrontEndConfig, SlsConfig
 from detectors.corpus import Clip
 from detectors.dev_scores import eer_by_source
 from detectors.models import Sls
+from detectors.results import read_results
 
 TINY = FrontEndConfig(
     layers=2, hidden=32, heads=2, ffn=32, extractor="log_mel", extractor_channels=32, position_kernel=8,
@@ -62,7 +63,8 @@ def test_the_command_reports_and_saves_a_calibration(tiny_corpus, tmp_path, caps
     folder = tmp_path / "sls-tiny"
     save_model(Sls(SlsConfig(TINY, 8_000, 4_000, fc_hidden=8)), "sls", folder, {"step": 3})
     where = ["--manifest", str(tiny_corpus), "--cache", str(tmp_path / "cache"), "--device", "cpu"]
-    code = main(["assess", str(folder), str(folder), *where, "--calibrate"])
+    plots = tmp_path / "plots"
+    code = main(["assess", str(folder), str(folder), *where, "--calibrate", "--plots", str(plots)])
     assert code == 0
     printed = capsys.readouterr().out
     assert "3 bona fide and 3 spoof clips." in printed
@@ -74,6 +76,26 @@ def test_the_command_reports_and_saves_a_calibration(tiny_corpus, tmp_path, caps
     scores = (folder / "shortcuts-removed.scores").read_text().splitlines()
     assert [line.split()[0] for line in scores] == [f"u{i}" for i in range(6)]
     assert json.loads((folder / "config.json").read_text()) == config
+    kept = read_results(folder)
+    assert (kept.names, kept.weights, kept.split) == (["sls-tiny"], [weights_digest(folder)], "dev")
+    assert list(kept.conditions) == ["raw", "shortcuts removed"]
+    raw = kept.conditions["raw"]
+    assert (raw["bonafide"], raw["spoof"], raw["cllr_of"]) == (3, 3, "llr")
+    assert raw["per_source"] == {"spoof-source": {"eer": raw["eer"], "spoof": 3}}
+    lower, upper = raw["per_source_intervals"]["spoof-source"]
+    assert f"| spoof-source | 3 | {raw['eer']:.1f} [{lower:.1f}, {upper:.1f}] |" in printed
+    # The kept scores, read by the other command, have the same error rates as the LLRs.
+    where = ["--keys", str(tiny_corpus), "--phase", "dev", "--json", "--without-shortcuts"]
+    assert (
+        main(["evaluate", str(folder / "raw.scores"), *where, str(folder / "shortcuts-removed.scores")]) == 0
+    )
+    evaluated = json.loads(capsys.readouterr().out)
+    assert evaluated["eer"] == raw["eer"]
+    assert evaluated["without_shortcuts"]["eer"] == kept.conditions["shortcuts removed"]["eer"]
+    together = read_results(tmp_path / "results-of-sls-tiny+sls-tiny.json")
+    assert together.names == ["sls-tiny", "sls-tiny"]
+    drawn = ["sls-tiny+sls-tiny-det.png", "sls-tiny+sls-tiny-reliability.png", "sls-tiny-det.png"]
+    assert sorted(path.name for path in plots.iterdir()) == [*drawn, "sls-tiny-reliability.png"]
 
 
 def test_a_split_that_is_not_there_is_an_error(tiny_corpus, tmp_path, capsys):
