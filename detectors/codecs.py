@@ -5,11 +5,13 @@ goes through FFmpeg's own encoder and decoder (by PyAV), at the sample rate the 
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import av
 import numpy as np
+import soundfile
 import soxr
 from av.audio.stream import AudioStream
 
@@ -53,6 +55,43 @@ def round_trip(wave: np.ndarray, name: str, bit_rate: int = 0) -> np.ndarray:
     pcm = soxr.resample(wave, SAMPLE_RATE, codec.rate) if codec.rate != SAMPLE_RATE else wave
     decoded = _decode(_encode(pcm, codec, bit_rate), codec.container)
     return np.pad(decoded, (0, max(0, len(wave) - len(decoded))))[: len(wave)].astype(np.float32)
+
+
+def can_encode(name: str) -> bool:
+    """Whether the FFmpeg that PyAV brings here has this codec's encoder (AMR's is left out of some)."""
+    try:
+        av.Codec(CODECS[name].encoder, "w")
+    except ValueError:
+        return False
+    return True
+
+
+def gsm_round_trip(wave: np.ndarray) -> np.ndarray:
+    """GSM 06.10, full rate (13 kbit/s), there and back: float32 [s] in, float32 [s] out.
+
+    FFmpeg can only decode it, so libsndfile does both. It is no entry of CODECS: the corpora that models
+    were trained on drew from those. A recipe may name it, see TRAINING_CODECS.
+    """
+    pcm = soxr.resample(wave, SAMPLE_RATE, 8_000)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.clip(pcm, -1, 1), 8_000, format="WAV", subtype="GSM610")
+    buffer.seek(0)
+    decoded, _ = soundfile.read(buffer, dtype="float32")
+    full = soxr.resample(decoded, 8_000, SAMPLE_RATE)
+    return np.pad(full, (0, max(0, len(wave) - len(full))))[: len(wave)].astype(np.float32)
+
+
+#: The names that a recipe may give as its codecs.
+TRAINING_CODECS = (*CODECS, "gsm")
+
+
+def random_round_trip(wave: np.ndarray, names: Sequence[str], rng: np.random.Generator) -> np.ndarray:
+    """One of the named TRAINING_CODECS at one of its bit rates: float32 [s] in, float32 [s] out."""
+    name = str(rng.choice(list(names)))
+    if name == "gsm":
+        return gsm_round_trip(wave)
+    bit_rates = CODECS[name].bit_rates
+    return round_trip(wave, name, int(rng.choice(bit_rates)) if bit_rates else 0)
 
 
 def _encode(pcm: np.ndarray, codec: Codec, bit_rate: int) -> bytes:

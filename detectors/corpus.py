@@ -1,24 +1,26 @@
 """Labelled clips, decoded once into one file that training reads at random.
 
-A manifest is a CSV with at least path, utt_id, label and split columns (paths relative to it).
-Decoding and transcoding 6,000 clips in every epoch would cost more than the model, so the cache
-holds each clip as it is and, for `train`, once more after a random codec.
+A manifest is a CSV with at least path, utt_id, label and split columns (paths relative to it). Public corpora
+are read by protocols of their own (see protocols/). Decoding and transcoding 6,000 clips in every epoch would
+cost more than the model, so the cache holds each clip as it is and, for `train`, once more after a random
+codec.
 """
 
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from tqdm import tqdm
 
-from detectors.audio import load_audio
-from detectors.codecs import CODECS, round_trip
+from detectors.audio import AUDIO_SUFFIXES, load_audio
+from detectors.codecs import CODECS, random_round_trip
 from detectors.errors import DetectorError
-from detectors.protocols import read_trials
+from detectors.protocols import Trials, read_trials
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,64 @@ def read_manifest(path: Path, split: str) -> list[Clip]:
     trials = read_trials(path)
     if not any(trials.phases):
         raise DetectorError(f"{path} has no split column, so it does not say what to train on.")
-    trials = trials.select(split)
-    return [
-        Clip(utt_id, audio, bool(is_bonafide), group)
-        for utt_id, audio, is_bonafide, group in zip(
-            trials.utt_ids, trials.paths, trials.is_bonafide, trials.groups, strict=True
+    return clips_of(trials.select(split))
+
+
+def clips_of(trials: Trials) -> list[Clip]:
+    """The trials as clips, in their order."""
+    rows = zip(trials.utt_ids, trials.paths, trials.is_bonafide, trials.groups, strict=True)
+    return [Clip(utt_id, path, bool(is_bonafide), group) for utt_id, path, is_bonafide, group in rows]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Clips by a protocol of their own: ASVspoof 2019 or 2021, In-the-Wild, or a CSV (see protocols/keys.py).
+
+    audio: the folder of the sound files, for a protocol that names none or that lies elsewhere. phase: the
+    part to take, as progress of ASVspoof 2021 or train of a CSV; empty: all.
+    """
+
+    protocol: str
+    audio: str = ""
+    phase: str = ""
+
+
+def read_corpus(corpus: Corpus) -> list[Clip]:
+    """Its clips, each with a path. Where the protocol gives names only, the file of that name is looked for
+    anywhere in the audio folder.
+
+    Raises DetectorError for a protocol that cannot be read, and for sound files that are missing or, by their
+    names, could be either of two.
+    """
+    trials = read_trials(corpus.protocol, corpus.phase or None, corpus.audio or None)
+    clips = clips_of(trials)
+    nameless = [clip.utt_id for clip in clips if not clip.path]
+    if not nameless:
+        return clips
+    if not corpus.audio:
+        raise DetectorError(f"{corpus.protocol} names no sound files: give the folder of them as audio.")
+    found = _sound_files(Path(corpus.audio), set(nameless))
+    missing = [utt_id for utt_id in nameless if utt_id not in found]
+    if missing:
+        raise DetectorError(
+            f"{corpus.audio} lacks {len(missing)} of the {len(nameless)} clips that {corpus.protocol} names, "
+            f"such as {', '.join(missing[:3])}."
         )
-    ]
+    return [clip if clip.path else replace(clip, path=found[clip.utt_id]) for clip in clips]
+
+
+def _sound_files(folder: Path, wanted: set[str]) -> dict[str, str]:
+    """Name without its ending -> path, of all sound files beneath `folder` that are wanted."""
+    found: dict[str, str] = {}
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            stem, ending = os.path.splitext(name)
+            if stem in wanted and ending.lower() in AUDIO_SUFFIXES:
+                path = os.path.join(inside, name)
+                if stem in found:
+                    raise DetectorError(f"{found[stem]} and {path} could both be {stem}: name one folder.")
+                found[stem] = path
+    return found
 
 
 class ClipCache:
@@ -93,22 +146,26 @@ def build_cache(
     coded_variants: int,
     seed: int,
     unreadable: Callable[[Clip, DetectorError], None] | None = None,
+    codecs: Sequence[str] = tuple(CODECS),
 ) -> ClipCache:
     """Decode every clip into `folder`, unless just these clips are there already.
 
+    coded_variants: how many renderings after a random one of the `codecs` are kept beside each clip.
     unreadable: told of each clip that cannot be decoded, which is then left out. Without it, the first
     such clip raises its DetectorError.
     """
-    drawn = (coded_variants, seed) if coded_variants else ()
+    drawn: tuple[Any, ...] = (coded_variants, seed) if coded_variants else ()
+    if drawn and tuple(codecs) != tuple(CODECS):
+        drawn += tuple(codecs)
     made_from = sha256(repr((clips, drawn)).encode()).hexdigest()
     if _made_from(folder) != made_from:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "index.json").unlink(missing_ok=True)
         bounds, kept = [], []
         with (folder / "samples.int16").open("wb") as out:
-            for clip in clips:
+            for clip in tqdm(clips, desc="decoding", unit="clip"):
                 try:
-                    renderings = list(_renderings(clip, coded_variants, seed))
+                    renderings = list(_renderings(clip, coded_variants, seed, codecs))
                 except DetectorError as error:
                     if unreadable is None:
                         raise
@@ -128,14 +185,12 @@ def _made_from(folder: Path) -> str | None:
     return json.loads(index.read_text()).get("made_from") if index.exists() else None
 
 
-def _renderings(clip: Clip, coded_variants: int, seed: int) -> Iterator[np.ndarray]:
+def _renderings(clip: Clip, coded_variants: int, seed: int, codecs: Sequence[str]) -> Iterator[np.ndarray]:
     wave = load_audio(clip.path)
     yield wave
     rng = np.random.default_rng([seed, *clip.utt_id.encode()])
     for _ in range(coded_variants):
-        name = str(rng.choice(list(CODECS)))
-        bit_rates = CODECS[name].bit_rates
-        yield round_trip(wave, name, int(rng.choice(bit_rates)) if bit_rates else 0)
+        yield random_round_trip(wave, codecs, rng)
 
 
 def _append(out: BinaryIO, wave: np.ndarray) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from detectors.cards import ASSETS
-from detectors.corpus import Clip, ClipCache, build_cache, read_manifest
+from detectors.corpus import Clip, ClipCache, build_cache, clips_of, read_manifest
 from detectors.errors import DetectorError
 from detectors.labelled import Labelled, check
 from detectors.protocols import read_trials
@@ -71,9 +71,7 @@ def without(cache: ClipCache, labelled: ClipCache) -> ClipCache:
 
 def example_clips() -> list[Clip]:
     """The shipped example clips: of known kind, and free to use."""
-    trials = read_trials(EXAMPLES)
-    rows = zip(trials.utt_ids, trials.paths, trials.is_bonafide, trials.groups, strict=True)
-    return [Clip(utt_id, path, bool(is_bonafide), group) for utt_id, path, is_bonafide, group in rows]
+    return clips_of(read_trials(EXAMPLES))
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 Three kinds, and the algorithms that combine them: 1 linear and non-linear convolutive (LnL),
 2 impulsive signal-dependent (ISD), 3 stationary signal-independent (SSI), 4 = 1+2+3 in series,
-5 = 1+2, 6 = 1+3, 7 = 2+3, 8 = 1 and 2 side by side. All take and give float32 [s] at 16 kHz.
+5 = 1+2, 6 = 1+3, 7 = 2+3, 8 = 1 and 2 side by side; 0 none. All take and give float32 [s] at 16 kHz.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from scipy import signal
@@ -15,8 +17,11 @@ NON_LINEAR_TERMS = 5
 
 
 def rawboost(wave: np.ndarray, algorithm: int, rng: np.random.Generator) -> np.ndarray:
-    """Apply one of the algorithms 1-8. As in the paper, SSI comes last and is not normalised again:
-    with 3, 4, 6 or 7 the peak may pass 1."""
+    """Apply one of the algorithms 0-8. As in the paper, SSI comes last and is not normalised again:
+    with 3, 4, 6 or 7 the peak may pass 1.
+
+    Raises KeyError for another number.
+    """
     if algorithm == 8:
         noisy = _peak_limited(convolutive(wave, rng) + impulsive(wave, rng))
     else:
@@ -57,7 +62,8 @@ def stationary(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return wave + scale * noise
 
 
-SERIES = {
+SERIES: dict[int, tuple[Callable[[np.ndarray, np.random.Generator], np.ndarray], ...]] = {
+    0: (),
     1: (convolutive,),
     2: (impulsive,),
     3: (stationary,),
@@ -66,6 +72,8 @@ SERIES = {
     6: (convolutive, stationary),
     7: (impulsive, stationary),
 }
+#: The algorithms by the paper's numbers.
+ALGORITHMS = (*SERIES, 8)
 
 
 def notch_filter(rng: np.random.Generator) -> np.ndarray:

@@ -8,22 +8,29 @@ import json
 import logging
 import math
 import os
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration, DistributedDataParallelKwargs
+from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate.utils import broadcast
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
-from detectors.checkpoints import load_front_end, save_model
-from detectors.corpus import ClipCache, build_cache, read_manifest
-from detectors.dev_scores import eer_by_source, score_clips
-from detectors.frontends.whisper_init import init_from_whisper, read_whisper_base
-from detectors.frontends.xlsr import XlsrFrontEnd, load_pretrained_xlsr
+from detectors.best_weights import BestWeights
+from detectors.checkpoints import load_exactly, save_model
+from detectors.corpus import Clip, ClipCache, bonafide_mask, build_cache, read_corpus, read_manifest
+from detectors.dev_scores import eer_by_source, score_cache_together, weighted_loss
+from detectors.devices import make_accelerator
+from detectors.errors import DetectorError
 from detectors.head_start import keep_features, start_head
-from detectors.models import FakeMamba, Sls, build_model
+from detectors.jury import Jury, parameter_groups
 from detectors.recipe import Recipe
 from detectors.schedule import warm_cosine
 from detectors.views import From, Views
@@ -31,63 +38,33 @@ from detectors.views import From, Views
 log = logging.getLogger(__name__)
 
 
-class Jury(nn.Module):
-    """One front-end and one or more detectors that judge its features."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__()
-        first = next(iter(recipe.models.values()))
-        self.front_end = XlsrFrontEnd(first.front_end)
-        _initialise(self.front_end, recipe.init)
-        models = {name: build_model(config, self.front_end) for name, config in recipe.models.items()}
-        self.members: dict[str, Sls | FakeMamba] = models  # a plain dict: the heads alone are registered
-        self.heads = nn.ModuleDict({name: model.head for name, model in models.items()})
-
-    def forward(self, waveform: Tensor) -> dict[str, Tensor]:
-        """waveform [b, s] -> per detector [b, 2] logits (0 spoof, 1 bona fide)."""
-        features = self.front_end(waveform)
-        return {name: model.judge(features)[0] for name, model in self.members.items()}
-
-
-def _initialise(front_end: XlsrFrontEnd, init: str) -> None:
-    kind, _, where = init.partition(":")
-    if kind == "whisper_base":
-        init_from_whisper(front_end, read_whisper_base(Path(where)))
-    elif kind == "detector":
-        load_front_end(front_end, Path(where))
-    elif kind == "xlsr":
-        load_pretrained_xlsr(front_end, where)
-
-
 def learning_rate_factor(step: int, recipe: Recipe) -> float:
-    """Linear warm-up, then half a cosine down to 2 %."""
-    return warm_cosine(step, recipe.steps, recipe.warmup_steps)
-
-
-def _groups(jury: Jury, recipe: Recipe) -> list[dict[str, Any]]:
-    """The parameters by learning rate: extractor, the rest of the front-end, SLS's fc1, other heads."""
-    extractor = list(jury.front_end.model.feature_extractor.parameters())
-    fc1 = [p for name, p in jury.heads.named_parameters() if name.startswith("sls.fc1.")]
-    taken = {id(p) for p in extractor + fc1}
-    encoder = [p for p in jury.front_end.parameters() if id(p) not in taken]
-    heads = [p for p in jury.heads.parameters() if id(p) not in taken]
-    fc1_lr = recipe.sls_fc1_lr or recipe.head_lr
-    return [
-        {"params": extractor, "lr": recipe.extractor_lr},
-        {"params": encoder, "lr": recipe.front_end_lr},
-        {"params": heads, "lr": recipe.head_lr},
-        *([{"params": fc1, "lr": fc1_lr}] if fc1 else []),
-    ]
+    """Linear warm-up, then half a cosine down to `lr_floor`."""
+    return warm_cosine(step, recipe.steps, recipe.warmup_steps, recipe.lr_floor)
 
 
 def _accelerator(recipe: Recipe) -> Accelerator:
-    """Several processes share each batch; a detector alone leaves parts of the front-end unused
-    (SLS the final norm), which torch must be told."""
-    return Accelerator(
-        mixed_precision=recipe.mixed_precision,
+    """Several processes share each batch."""
+    accelerator = make_accelerator(
+        recipe.mixed_precision,
+        recipe.output_dir,
+        ["tensorboard"] if recipe.tensorboard else [],
+        asdict(recipe),
         dataloader_config=DataLoaderConfiguration(split_batches=True),
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+    if recipe.batch_size % accelerator.num_processes:
+        raise DetectorError(
+            f"A batch of {recipe.batch_size} cannot be shared by {accelerator.num_processes} processes: "
+            "set batch_size to a multiple of their number."
+        )
+    return accelerator
+
+
+class Found(NamedTuple):
+    """What dev says of each detector: EERs as eer_by_source gives them, and the mean loss over clips."""
+
+    eers: dict[str, dict[str, Any]]
+    losses: dict[str, float]
 
 
 class Run:
@@ -101,33 +78,54 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.accelerator = _accelerator(recipe)
         self.jury = Jury(recipe)
-        self.averaged = copy.deepcopy(self.jury)
-        self.optimizer = torch.optim.AdamW(_groups(self.jury, recipe), weight_decay=recipe.weight_decay)
+        self.averaged = copy.deepcopy(self.jury) if recipe.average else self.jury
+        kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+        self.optimizer = kind(parameter_groups(self.jury, recipe), weight_decay=recipe.weight_decay)
         self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
-        self.step, self.best = 0, math.inf
+        self.step, self.best, self.waited = 0, math.inf, 0
+        self.kept = BestWeights(self.folder / "best", recipe.average_best)
+        self.shipped_mean: list[int] = []  # the steps whose mean is the result
+        self._losses: list[float] = []  # of the steps since the last evaluation
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps are done, or the last evaluations brought nothing better."""
+        recipe = self.recipe
+        return self.step >= recipe.steps or bool(recipe.patience and self.waited >= recipe.patience)
 
     def resume(self) -> None:
-        """Go on from last.pt if this run was cut off."""
+        """Go on from last.pt if this run was cut off. Raises DetectorError when it is of other models."""
         path = self.folder / "last.pt"
         if path.exists():
             state = torch.load(path, map_location="cpu", weights_only=True)
-            self.jury.load_state_dict(state["jury"])
-            self.averaged.load_state_dict(state["averaged"])
+            load_exactly(self.jury, state["jury"], path)
+            load_exactly(self.averaged, state["averaged"], path)
             self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.best = state["step"], state["best"]
+            self.step, self.best, self.waited = state["step"], state["best"], state["waited"]
+            self.kept.ranking, self.shipped_mean = state["ranking"], state["shipped_mean"]
+            if self.accelerator.scaler is not None and state["scaler"]:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
             log.info("going on from step %d", self.step)
 
     def save(self) -> None:
         """Write last.pt so that a kill at any moment leaves a whole file."""
-        state = {
-            "jury": self.jury.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "best": self.best,
-        }
-        torch.save(state, self.folder / "last.pt.part")
-        os.replace(self.folder / "last.pt.part", self.folder / "last.pt")
+        if self.accelerator.is_main_process:
+            scaler = self.accelerator.scaler
+            state = {
+                "jury": self.jury.state_dict(),
+                "averaged": self.averaged.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": scaler.state_dict() if scaler is not None else None,
+                "step": self.step,
+                "best": self.best,
+                "waited": self.waited,
+                "ranking": self.kept.ranking,
+                "shipped_mean": self.shipped_mean,
+            }
+            torch.save(state, self.folder / "last.pt.part")
+            os.replace(self.folder / "last.pt.part", self.folder / "last.pt")
+            self.kept.tidy()
+        self.accelerator.wait_for_everyone()
 
     def start_heads(self, views: Views) -> None:
         """The heads' start, for a run that has not begun yet."""
@@ -137,6 +135,7 @@ class Run:
         self.jury.to(self.accelerator.device).eval()
         of_views = (views.cache.made_from, recipe.seed, recipe.balance, recipe.copy_synthesis, recipe.augment)
         made_from = str((of_views, recipe.init, self.config.front_end, self.config.window_samples))
+        made_from += " in passes" * views.in_passes
         folder = Path(recipe.cache_dir) / "features"
         with self.accelerator.main_process_first():  # the others then find the features
             kept = keep_features(folder, self.jury.front_end, views, config.views, made_from)
@@ -145,27 +144,75 @@ class Run:
             start_head(model, kept, config, recipe.seed)
         self.averaged.load_state_dict(self.jury.state_dict())
 
+    def go(self, views: Views, dev: ClipCache) -> None:
+        """Learn, measure and save by turns until it is over; then ship the mean of the best, if wanted."""
+        recipe, accelerator = self.recipe, self.accelerator
+        clips = recipe.clips_per_step
+        order = From(self.step * clips, recipe.steps * clips)
+        loader = DataLoader(views, clips, sampler=order, num_workers=recipe.workers, drop_last=True)
+        jury, self.optimizer, loader = accelerator.prepare(self.jury, self.optimizer, loader)
+        self.averaged.to(accelerator.device)
+        recent: list[dict[str, float]] = []
+        with logging_redirect_tqdm(), self._bar() as bar:
+            batches: Iterator[tuple[Tensor, Tensor]] = iter(loader)
+            while not self.is_over:
+                jury.train()
+                recent.append(self.train_step(jury, *next(batches)))
+                self._losses.append(float(np.mean(list(recent[-1].values()))))
+                bar.update()
+                if self.step % 25 == 0:
+                    means = {name: float(np.mean([r[name] for r in recent])) for name in recent[0]}
+                    recent.clear()
+                    bar.set_postfix(loss=f"{np.mean(list(means.values())):.3f}")
+                    self.record({"step": self.step, "loss": means})
+                if self.step % recipe.evaluate_every == 0 or self.step == recipe.steps:
+                    self.evaluate(dev)
+                    self.save()
+        self._ship_mean(dev)
+
+    def _bar(self) -> tqdm:
+        hidden = not self.accelerator.is_main_process
+        return tqdm(initial=self.step, total=self.recipe.steps, desc="training", unit="step", disable=hidden)
+
     def train_step(self, jury: nn.Module, wave: Tensor, label: Tensor) -> dict[str, float]:
-        """One update; returns the loss of each detector."""
+        """One update; returns the loss of each detector.
+
+        wave: [clips, s], label: [clips], this process's share of a step. They go through the model in
+        `accumulate` parts; the gradients add up to those of all at once.
+        """
+        recipe, accelerator = self.recipe, self.accelerator
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-            group["lr"] = base * learning_rate_factor(self.step, self.recipe)
-        weights = torch.tensor(self.recipe.class_weights, device=wave.device)
-        losses = {
-            name: nn.functional.cross_entropy(
-                logits.float(), label, weight=weights, label_smoothing=self.recipe.label_smoothing
-            )
-            for name, logits in jury(wave).items()
-        }
+            group["lr"] = base * learning_rate_factor(self.step, recipe)
+        weights = torch.tensor(recipe.class_weights, device=wave.device)
+        whole = weights[label].sum()
+        losses = dict.fromkeys(recipe.models, 0.0)
         self.optimizer.zero_grad()
-        self.accelerator.backward(torch.stack(list(losses.values())).sum())
-        self.accelerator.clip_grad_norm_(jury.parameters(), self.recipe.clip_grad)
+        parts = list(zip(wave.chunk(recipe.accumulate), label.chunk(recipe.accumulate), strict=True))
+        for i, (waves, labels) in enumerate(parts):
+            with nullcontext() if i == len(parts) - 1 else accelerator.no_sync(jury):
+                # Each part's loss is a mean; its share of the step's is by the weight of its clips.
+                share = weights[labels].sum() / whole
+                of_part = {
+                    name: share * self._loss(logits, labels, weights) for name, logits in jury(waves).items()
+                }
+                accelerator.backward(torch.stack(list(of_part.values())).sum())
+            losses = {name: loss + of_part[name].item() for name, loss in losses.items()}
+        if recipe.clip_grad:
+            accelerator.clip_grad_norm_(jury.parameters(), recipe.clip_grad)
         self.optimizer.step()
         self.step += 1
         self._average()
-        return {name: loss.item() for name, loss in losses.items()}
+        return losses
+
+    def _loss(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
+        """Weighted cross-entropy of logits [b, 2] and labels [b]."""
+        smoothing = self.recipe.label_smoothing
+        return nn.functional.cross_entropy(logits.float(), label, weight=weights, label_smoothing=smoothing)
 
     @torch.no_grad()
     def _average(self) -> None:
+        if self.averaged is self.jury:
+            return
         # Early on, the average would be dominated by the untrained heads: let it follow faster.
         keep = min(self.recipe.average, self.step / (self.step + 10))
         live = self.jury.state_dict()
@@ -176,60 +223,116 @@ class Run:
                 value.copy_(live[name])
 
     def evaluate(self, dev: ClipCache) -> dict[str, Any]:
-        """EER on dev, pooled and per source; the best average so far is saved as the result."""
-        device = self.accelerator.device
-        self.averaged.to(device).eval()
-        scores = score_clips(self.averaged, self.config, (dev.wave(i) for i in range(len(dev))), device)
-        reports = {name: eer_by_source(dev.clips, values) for name, values in scores.items()}
-        badness = float(np.mean([r["pooled"] + r["macro"] for r in reports.values()]))
-        if badness < self.best:
-            self.best = badness
-            for name, model in self.averaged.members.items():
-                save_model(model, name, self.folder / name, {"step": self.step, "dev_eer": reports[name]})
-        return reports
+        """EER on dev, pooled and per source; the best weights so far are saved as the result."""
+        found = self._judge(self.averaged, dev)
+        figure = self._figure(found)
+        self.waited += 1
+        if figure < self.best:
+            self.best, self.waited = figure, 0
+            self._save_result(self.averaged, found, {"step": self.step})
+        if self.kept.ranks(figure, self.step) and self.accelerator.is_main_process:
+            self.kept.keep(self.step, self.averaged.state_dict())
+        self._losses.clear()
+        self.record({"step": self.step, "dev": found.eers, "dev_loss": found.losses})
+        return found.eers
+
+    def _judge(self, jury: Jury, dev: ClipCache) -> Found:
+        jury.to(self.accelerator.device).eval()
+        broadcast(list(jury.buffers()))  # batch norms: each process has seen other clips
+        scores = score_cache_together(
+            lambda waves: _scores_and_odds(jury.judge(waves)), self.config, dev, self.accelerator
+        )
+        bonafide = bonafide_mask(dev.clips)
+        return Found(
+            {name: eer_by_source(dev.clips, scores[name]) for name in self.recipe.models},
+            {
+                name: weighted_loss(scores[_odds_of(name)], bonafide, self.recipe.class_weights)
+                for name in self.recipe.models
+            },
+        )
+
+    def _figure(self, found: Found) -> float:
+        """What tells the best weights: the lower, the better."""
+        if self.recipe.watch == "dev_loss":
+            return float(np.mean(list(found.losses.values())))
+        if self.recipe.watch == "train_loss":
+            mean = torch.tensor(np.mean(self._losses), device=self.accelerator.device, dtype=torch.float32)
+            return float(self.accelerator.reduce(mean, reduction="mean"))
+        return float(np.mean([r["pooled"] + r["macro"] for r in found.eers.values()]))
+
+    def _save_result(self, jury: Jury, found: Found, extra: dict[str, Any]) -> None:
+        if self.accelerator.is_main_process:
+            for name, model in jury.members.items():
+                save_model(model, name, self.folder / name, {**extra, "dev_eer": found.eers[name]})
+
+    def _ship_mean(self, dev: ClipCache) -> None:
+        """Make the mean of the best weights the result, if it is wanted and not so already."""
+        steps = self.kept.steps
+        if self.shipped_mean == steps:
+            return
+        jury = Jury(replace(self.recipe, init=""))
+        jury.load_state_dict(self.kept.mean())
+        found = self._judge(jury, dev)
+        self._save_result(jury, found, {"step": self.step, "mean_of_steps": steps})
+        self.record({"step": self.step, "mean_of_steps": steps, "dev": found.eers, "dev_loss": found.losses})
+        self.shipped_mean = steps
+        self.save()
+
+    def record(self, entry: dict[str, Any]) -> None:
+        """Log figures, append them to log.jsonl, and show them in TensorBoard if it is wanted."""
+        if self.accelerator.is_main_process:
+            line = json.dumps(entry)
+            log.info(line)
+            with (self.folder / "log.jsonl").open("a") as file:
+                file.write(line + "\n")
+        figures = {f"train loss/{name}": loss for name, loss in entry.get("loss", {}).items()}
+        figures |= {f"dev loss/{name}": loss for name, loss in entry.get("dev_loss", {}).items()}
+        for name, eers in entry.get("dev", {}).items():
+            figures |= {f"dev EER/{name}, {kind}": eers[kind] for kind in ("pooled", "macro")}
+        self.accelerator.log(figures, step=self.step)
+
+
+def _odds_of(detector: str) -> str:
+    return f"{detector}, log odds"
+
+
+def _scores_and_odds(logits: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of each detector's logits [b, 2] the CM score [b] and, for the loss, the log odds of bona fide [b]."""
+    odds = {_odds_of(name): values[:, 1] - values[:, 0] for name, values in logits.items()}
+    return odds | {name: values[:, 1] for name, values in logits.items()}
+
+
+def _clips(recipe: Recipe, split: Literal["train", "dev"]) -> list[Clip]:
+    """What a recipe names for a split: of the manifest, and of corpora."""
+    clips = read_manifest(Path(recipe.manifest), split) if recipe.manifest else []
+    corpora = recipe.train if split == "train" else recipe.dev
+    return clips + [clip for corpus in corpora for clip in read_corpus(corpus)]
+
+
+def _cache(recipe: Recipe, split: Literal["train", "dev"]) -> ClipCache:
+    coded_variants = recipe.coded_variants if split == "train" else 0
+    folder = Path(recipe.cache_dir) / split
+    return build_cache(folder, _clips(recipe, split), coded_variants, recipe.seed, codecs=recipe.codecs)
 
 
 def train(recipe: Recipe) -> None:
-    """Run the recipe to its end. Losses and dev EERs go to `output_dir`/log.jsonl."""
+    """Run the recipe to its end. The best weights are in `output_dir`, in a folder for each detector; losses
+    and dev EERs go to its log.jsonl.
+
+    Raises DetectorError when clips are missing or cannot be read, when one of the classes is, or when the
+    recipe does not fit the machine or the run that it would go on with.
+    """
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     run = Run(recipe)
     with run.accelerator.main_process_first():  # the others then find the cache complete
-        caches = {
-            split: build_cache(
-                Path(recipe.cache_dir) / split,
-                read_manifest(Path(recipe.manifest), split),
-                recipe.coded_variants if split == "train" else 0,
-                recipe.seed,
-            )
-            for split in ("train", "dev")
-        }
+        clips, dev = _cache(recipe, "train"), _cache(recipe, "dev")
+    run.recipe = recipe.in_steps(len(clips))
     run.resume()
-    views = Views(caches["train"], recipe, run.config.window_samples)
+    views = Views(clips, recipe, run.config.window_samples, in_passes=recipe.epochs > 0)
     run.start_heads(views)
-    if recipe.steps == 0:  # the head start alone
-        _record(run, {"step": 0, "dev": run.evaluate(caches["dev"])})
-        return
-    order = From(run.step * recipe.batch_size, recipe.steps * recipe.batch_size)
-    loader = DataLoader(views, recipe.batch_size, sampler=order, num_workers=recipe.workers, drop_last=True)
-    jury, run.optimizer, loader = run.accelerator.prepare(run.jury, run.optimizer, loader)
-    jury.train()
-    recent: list[dict[str, float]] = []
-    for wave, label in loader:
-        recent.append(run.train_step(jury, wave, label))
-        if run.step % 25 == 0:
-            means = {name: float(np.mean([r[name] for r in recent])) for name in recent[0]}
-            recent.clear()
-            _record(run, {"step": run.step, "loss": means})
-        if run.step % recipe.evaluate_every == 0 or run.step == recipe.steps:
-            if run.accelerator.is_main_process:
-                _record(run, {"step": run.step, "dev": run.evaluate(caches["dev"])})
-                run.save()
-            run.accelerator.wait_for_everyone()
-
-
-def _record(run: Run, entry: dict[str, Any]) -> None:
-    if run.accelerator.is_main_process:
-        log.info("%s", entry)
-        with (run.folder / "log.jsonl").open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+    if run.recipe.steps:
+        run.go(views, dev)
+    else:  # the head start alone
+        run.evaluate(dev)
+    run.accelerator.end_training()

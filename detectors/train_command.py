@@ -3,7 +3,7 @@
     python -m detectors train sls fake_mamba --config assets/recipes/mini.yaml
     python -m detectors train allm4add --config assets/recipes/allm4add-mini.yaml
     python -m detectors train audio_llm --data_path data.json --audio_dir clips --output_dir runs/audio_llm
-    accelerate launch -m detectors train sls --config assets/recipes/full.yaml
+    accelerate launch -m detectors train fake_mamba --config assets/recipes/fake_mamba-la.yaml
     accelerate launch --use_deepspeed --deepspeed_config_file assets/recipes/zero2.json \\
         -m detectors train allm4add --config assets/recipes/allm4add-full.yaml
 

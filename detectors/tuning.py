@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.hooks import RemovableHandle
 from tqdm import tqdm
 
-from detectors.augment import AugmentConfig, augment, random_cut
+from detectors.augment import AugmentConfig, augment, cut_view
 from detectors.backends.sls import SlsHead
 from detectors.corpus import ClipCache, bonafide_mask
 from detectors.dev_scores import Judge
@@ -89,7 +89,7 @@ class TuningViews(Dataset[tuple[Tensor, int, float]]):
         i = int(rng.choice(members, p=odds))
         wave = cache.random_rendering(i, self.tuning.augment.coded, rng)
         # Longer than the view, for the changes that shorten it.
-        wave = random_cut(wave, self.length * 5 // 4, rng)
+        wave = cut_view(wave, self.length * 5 // 4, self.tuning.augment, rng)
         view = augment(wave, self.length, self.tuning.augment, rng)
         held = self.hold_all or pool is self._replay
         return torch.from_numpy(view), int(is_bonafide), float(held)

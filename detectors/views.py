@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from detectors.augment import AugmentConfig, augment, random_cut
+from detectors.augment import AugmentConfig, augment, cut_view
 from detectors.copy_synthesis import copy_synthesis
 from detectors.corpus import Clip, ClipCache, bonafide_mask
 from detectors.errors import DetectorError
@@ -28,10 +28,15 @@ class Viewing(Protocol):
 
 
 class Views(Dataset[tuple[Tensor, int]]):
-    """Endless random training views; view k is the same in every run with the same seed."""
+    """Endless random training views; view k is the same in every run with the same seed.
 
-    def __init__(self, cache: ClipCache, how: Viewing, length: int) -> None:
-        self.cache, self.how, self.length = cache, how, length
+    in_passes: every clip comes once, in a random order, before any comes again; otherwise each view draws its
+    clip anew. Raises DetectorError when one of the classes has no clip.
+    """
+
+    def __init__(self, cache: ClipCache, how: Viewing, length: int, in_passes: bool = False) -> None:
+        self.cache, self.how, self.length, self.in_passes = cache, how, length, in_passes
+        self._order = (-1, np.arange(0))  # of the pass that the last view was from
         bonafide = bonafide_mask(cache.clips)
         if bonafide.all() or not bonafide.any():
             raise DetectorError("Training needs bona fide and spoof clips; the split has only one kind.")
@@ -45,7 +50,13 @@ class Views(Dataset[tuple[Tensor, int]]):
 
     def _drawn(self, k: int) -> tuple[int, np.random.Generator]:
         rng = np.random.default_rng([self.how.seed, k])
-        return int(rng.choice(len(self.cache), p=self.odds)), rng
+        if not self.in_passes:
+            return int(rng.choice(len(self.cache), p=self.odds)), rng
+        number, place = divmod(k, len(self.cache))
+        if self._order[0] != number:
+            order = np.random.default_rng([self.how.seed, number, 0]).permutation(len(self.cache))
+            self._order = number, order
+        return int(self._order[1][place]), rng
 
     def __getitem__(self, k: int) -> tuple[Tensor, int]:
         i, rng = self._drawn(k)
@@ -55,7 +66,7 @@ class Views(Dataset[tuple[Tensor, int]]):
             i = int(rng.choice(len(self.cache), p=self.human_odds))
         wave = self.cache.random_rendering(i, self.how.augment.coded, rng)
         # Longer than the view, for the changes that shorten it; vocoding a whole clip would be slow.
-        wave = random_cut(wave, self.length * 5 // 4, rng)
+        wave = cut_view(wave, self.length * 5 // 4, self.how.augment, rng)
         if twin:
             wave = copy_synthesis(wave, rng)
         return torch.from_numpy(augment(wave, self.length, self.how.augment, rng)), label

@@ -1,42 +1,32 @@
 """How a language model that hears is trained: on which devices, and each part at its own rate."""
 
 from dataclasses import asdict
-from importlib.util import find_spec
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 
-from detectors.errors import DetectorError
+from detectors.devices import make_accelerator
 from detectors.llm.model import AudioLlm
 from detectors.llm.recipe import LlmRecipe
 
 
-def make_accelerator(recipe: LlmRecipe) -> Accelerator:
+def accelerator_of(recipe: LlmRecipe) -> Accelerator:
     """What runs the recipe on the devices that there are.
 
     Raises DetectorError when it wants a package that is not installed, or fp16 without a GPU.
     """
     trackers = [("tensorboard", recipe.tensorboard), ("wandb", recipe.use_wandb)]
-    wanted = [name for name, is_wanted in trackers if is_wanted]
-    for name in wanted:
-        if not find_spec(name):
-            raise DetectorError(f"The recipe wants {name}, which is not installed: pip install {name}")
-    if recipe.mixed_precision == "fp16" and not torch.cuda.is_available():
-        raise DetectorError("fp16 needs a CUDA GPU. Use bf16, or leave it out.")
-    accelerator = Accelerator(
-        mixed_precision=recipe.mixed_precision,
+    accelerator = make_accelerator(
+        recipe.mixed_precision,
+        recipe.output_dir,
+        [name for name, is_wanted in trackers if is_wanted],
+        asdict(recipe),
         gradient_accumulation_steps=recipe.accumulate,
-        log_with=wanted or None,
-        project_dir=recipe.output_dir,
-        # A batch may be without any clip, and an encoder without its final norm.
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     plugin = accelerator.state.deepspeed_plugin
     if plugin is not None:  # accelerate reads it off a data loader otherwise, and there is none
         plugin.deepspeed_config["train_micro_batch_size_per_gpu"] = recipe.batch_size
-    if wanted:
-        accelerator.init_trackers("spooflens", {k: str(v) for k, v in asdict(recipe).items()})
     return accelerator
 
 

@@ -21,7 +21,7 @@ from detectors.llm.checkpoint import save_audio_llm
 from detectors.llm.clips import Features
 from detectors.llm.evaluate import held_out_loss
 from detectors.llm.gather import Dev, Gathered, gather
-from detectors.llm.learning import make_accelerator, parameter_groups
+from detectors.llm.learning import accelerator_of, parameter_groups
 from detectors.llm.model import AudioLlm
 from detectors.llm.projector import Projector
 from detectors.llm.projector_start import start_projector, statistics
@@ -42,7 +42,7 @@ def train_llm(recipe: LlmRecipe, model: AudioLlm | None = None) -> None:
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
-    accelerator = make_accelerator(recipe)
+    accelerator = accelerator_of(recipe)
     with accelerator.main_process_first():  # the others then find what is fetched, decoded and kept
         model = model or build_model(recipe, str(accelerator.device))
         make_ready(model, recipe)

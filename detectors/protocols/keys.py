@@ -93,15 +93,17 @@ _IN_THE_WILD = _Layout("In-the-Wild", label=5, group=4)
 _ASVSPOOF_2021 = _Layout("ASVspoof 2021", label=5, group=4, phase=7)
 
 
-def read_trials(path: str | Path, phase: str | None = None) -> Trials:
+def read_trials(path: str | Path, phase: str | None = None, audio: str | Path | None = None) -> Trials:
     """Read a key file, or find it in the folder of an ASVspoof 2021 key package.
 
-    phase keeps the trials of one phase only. Raises DetectorError for an unknown format, a label
+    phase keeps the trials of one phase only. audio: the folder that paths in it are relative to, where that
+    is not the key file's own. Raises DetectorError for an unknown format, a label
     other than bonafide, bona-fide or spoof, and an utterance that is listed twice.
     """
     file = _key_file(Path(path))
     text = read_text(file)
-    trials = _csv_trials(file, text) if is_csv(text) else _text_trials(file, text)
+    folder = file.parent if audio is None else Path(audio)
+    trials = _csv_trials(file, text, folder) if is_csv(text) else _text_trials(file, text, folder)
     return trials if phase is None else trials.select(phase)
 
 
@@ -117,7 +119,7 @@ def read_paths(path: str | Path) -> list[tuple[str, str]]:
         header, table = csv_table(file, text)
         if not has_column(header, PATH_COLUMNS):
             raise DetectorError(f"{file} has no path column; its columns are {', '.join(header)}.")
-        utt_ids, paths = _ids_and_paths(header, table)
+        utt_ids, paths = _ids_and_paths(header, table, file.parent)
         if has_column(header, ID_COLUMNS):
             table.refuse_duplicates(utt_ids)
         return list(zip(utt_ids, paths, strict=True))
@@ -126,9 +128,10 @@ def read_paths(path: str | Path) -> list[tuple[str, str]]:
         table.check_widths()
         names = table.column(0)
         return [
-            (Path(name).stem, _resolve(file, name)) if _names_file(name) else (name, "") for name in names
+            (Path(name).stem, _resolve(file.parent, name)) if _names_file(name) else (name, "")
+            for name in names
         ]
-    trials = _text_trials(file, text)
+    trials = _text_trials(file, text, file.parent)
     return list(zip(trials.utt_ids, trials.paths, strict=True))
 
 
@@ -146,7 +149,7 @@ def _key_file(path: Path) -> Path:
     return the_only(found, path)
 
 
-def _text_trials(file: Path, text: str) -> Trials:
+def _text_trials(file: Path, text: str, folder: Path) -> Trials:
     table = text_table(file, text)
     layout = _layout_of(table)
     table.check_widths()
@@ -159,7 +162,7 @@ def _text_trials(file: Path, text: str) -> Trials:
         utt_ids=utt_ids,
         is_bonafide=_labels(table, table.column(layout.label)),
         groups=_group_names(table.column(layout.group)),
-        paths=[_resolve(file, name) if _names_file(name) else "" for name in names],
+        paths=[_resolve(folder, name) if _names_file(name) else "" for name in names],
         phases=[phase_name(phase) for phase in phases],
     )
 
@@ -173,12 +176,12 @@ def _layout_of(table: Table) -> _Layout:
     return layout
 
 
-def _csv_trials(file: Path, text: str) -> Trials:
+def _csv_trials(file: Path, text: str, folder: Path) -> Trials:
     header, table = csv_table(file, text)
     labels = csv_column(header, table, LABEL_COLUMNS)
     if labels is None or not has_column(header, ID_COLUMNS + PATH_COLUMNS):
         raise DetectorError(f"{file} needs the columns label and utt_id or path; it has {', '.join(header)}.")
-    utt_ids, paths = _ids_and_paths(header, table)
+    utt_ids, paths = _ids_and_paths(header, table, folder)
     table.refuse_duplicates(utt_ids)
     blank = [""] * len(utt_ids)
     return Trials(
@@ -191,10 +194,10 @@ def _csv_trials(file: Path, text: str) -> Trials:
     )
 
 
-def _ids_and_paths(header: list[str], table: Table) -> tuple[list[str], list[str]]:
+def _ids_and_paths(header: list[str], table: Table, folder: Path) -> tuple[list[str], list[str]]:
     names = csv_column(header, table, PATH_COLUMNS)
     utt_ids = csv_column(header, table, ID_COLUMNS)
-    paths = [_resolve(table.path, name) for name in names] if names else [""] * len(table.rows)
+    paths = [_resolve(folder, name) for name in names] if names else [""] * len(table.rows)
     if utt_ids is None:
         utt_ids = [Path(name).stem for name in names or []]
     if "" in utt_ids:
@@ -228,6 +231,6 @@ def _names_file(name: str) -> bool:
     return "/" in name or _without_ending(name) != name
 
 
-def _resolve(list_file: Path, name: str) -> str:
-    """A path that a list names, relative to the list's folder unless absolute; '' stays ''."""
-    return os.path.join(list_file.parent, name) if name else ""
+def _resolve(folder: Path, name: str) -> str:
+    """A path that a list names, relative to `folder` unless absolute; '' stays ''."""
+    return os.path.join(folder, name) if name else ""

@@ -8,17 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.augment import (
+    QUALITIES,
+    RATES,
     AugmentConfig,
     add_noise_floor,
     add_room,
     augment,
     low_pass,
+    quantise,
     random_cut,
+    resample_through,
     trim_silence,
 )
 
 NONE = AugmentConfig(0, 0, 0, 0, 0, 0, 0, 0)
-ALWAYS = AugmentConfig(1, 1, 1, 1, 1, 1, 1, 1, rawboost_algorithms=(1, 2, 3, 4, 5, 6, 7, 8))
+ALWAYS = AugmentConfig(
+    1, 1, 1, 1, 1, 1, 1, 1, rawboost_algorithms=(0, 1, 2, 3, 4, 5, 6, 7, 8), resample=1, dither=1
+)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -82,6 +88,66 @@ def test_without_augmentation_a_view_is_a_cut_at_another_level() -> None:
     assert min(peaks_db) >= -30.01
     assert max(peaks_db) <= 0.01
     assert max(peaks_db) - min(peaks_db) > 20
+
+
+def test_a_view_may_be_the_clip_from_its_start_at_its_own_level() -> None:
+    plain = AugmentConfig(0, 0, 0, 0, 0, 0, 0, 0, gain=0, cut_anywhere=False)
+    wave = noise(4_000)
+    np.testing.assert_array_equal(augment(wave, 1_000, plain, rng()), wave[:1_000])
+    np.testing.assert_array_equal(augment(wave, 9_000, plain, rng()), np.resize(wave, 9_000))
+
+
+def test_the_later_changes_are_off_by_default_and_then_change_nothing() -> None:
+    """Features of views that were kept on disk before these changes existed are used again."""
+    off = AugmentConfig()
+    assert (off.resample, off.dither, off.gain, off.cut_anywhere) == (0, 0, 1, True)
+    assert repr(off) == (
+        "AugmentConfig(coded=0.4, trim=0.5, speed=0.2, room=0.1, low_pass=0.35, rawboost=0.2, "
+        "noise_floor=0.65, clipping=0.05, rawboost_algorithms=(1, 2, 3, 5))"
+    )
+    assert repr(AugmentConfig(dither=0.5)) != repr(off)
+    assert repr(AugmentConfig(gain=0)) != repr(off)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"room": 1.5}, "the chance of room is 1.5"),
+        ({"dither": -0.1}, "the chance of dither is -0.1"),
+        ({"rawboost_algorithms": (3, 9)}, r"some of 0-8, not \[3, 9\]"),
+        ({"rawboost_algorithms": ()}, r"some of 0-8, not \[\]"),
+    ],
+)
+def test_what_cannot_be_is_refused(values: dict, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        AugmentConfig(**values)
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_resampling_takes_what_the_rate_cannot_carry(rate: int, quality: str) -> None:
+    tone = np.sin(2 * np.pi * 1_000 * np.arange(16_001) / 16_000)
+    hiss = np.sin(2 * np.pi * 6_500 * np.arange(16_001) / 16_000)
+    heard = resample_through(tone, rate, quality)
+    assert heard.shape == tone.shape
+    assert np.linalg.norm(heard - tone) < 0.2 * np.linalg.norm(tone)
+    left = np.linalg.norm(resample_through(hiss, rate, quality)) / np.linalg.norm(hiss)
+    if rate >= 16_000:
+        assert left > 0.4  # the simpler ones dull it
+    elif quality != "QQ":  # which folds it down instead
+        assert left < 0.1
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_quantising_leaves_steps_and_a_noise_that_does_not_follow_the_clip(bits: int) -> None:
+    step = 2.0 ** (1 - bits)
+    quiet = 0.4 * step * np.sin(np.arange(160_000) / 50)  # without dither, all of it would be rounded away
+    coarse = quantise(quiet, bits, rng())
+    np.testing.assert_allclose(coarse / step, np.round(coarse / step), atol=1e-9)
+    error = coarse - quiet
+    assert abs(np.corrcoef(error, quiet)[0, 1]) < 0.02
+    assert np.std(error) == pytest.approx(step / 2, rel=0.02)  # the dither's 2/12 and the rounding's 1/12
+    assert np.abs(quantise(np.ones(1_000), bits, rng())).max() <= 1
 
 
 def test_each_change_happens_as_often_as_its_chance_says() -> None:

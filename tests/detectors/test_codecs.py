@@ -5,7 +5,7 @@ import pytest
 from scipy import signal
 
 from detectors.audio import SAMPLE_RATE
-from detectors.codecs import CODECS, round_trip
+from detectors.codecs import CODECS, TRAINING_CODECS, gsm_round_trip, random_round_trip, round_trip
 
 NARROW = [name for name, codec in CODECS.items() if codec.rate == 8_000]
 SETTINGS = [
@@ -93,3 +93,13 @@ def test_what_passes_full_scale_is_clipped_and_does_not_wrap() -> None:
 def test_an_unknown_codec_is_refused() -> None:
     with pytest.raises(KeyError, match="floppy"):
         round_trip(voice(4_000), "floppy")
+
+
+def test_a_random_codec_is_one_of_those_named_at_one_of_its_bit_rates() -> None:
+    wave = voice(6_000)
+    rates = {round_trip(wave, "opus_narrow", rate).tobytes() for rate in CODECS["opus_narrow"].bit_rates}
+    expected = {gsm_round_trip(wave).tobytes(), round_trip(wave, "mulaw").tobytes(), *rates}
+    names = ("gsm", "mulaw", "opus_narrow")
+    assert set(names) <= set(TRAINING_CODECS)
+    found = {random_round_trip(wave, names, np.random.default_rng(seed)).tobytes() for seed in range(40)}
+    assert found == expected

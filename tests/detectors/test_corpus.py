@@ -8,7 +8,7 @@ import soundfile
 
 from detectors import corpus
 from detectors.audio import load_audio
-from detectors.corpus import Clip, build_cache, read_manifest
+from detectors.corpus import Clip, Corpus, build_cache, read_corpus, read_manifest
 from detectors.errors import DetectorError
 
 INT16_STEP = 1 / 32_768
@@ -119,3 +119,60 @@ def test_a_cache_that_was_cut_off_is_built_anew(manifest: Path, tmp_path: Path) 
     cache = build_cache(tmp_path / "cache", clips, 0, 1)
     assert len(cache) == 2
     np.testing.assert_allclose(cache.wave(1), load_audio(clips[1].path), atol=INT16_STEP)
+
+
+def test_the_codecs_that_are_drawn_from_can_be_chosen(manifest: Path, tmp_path: Path) -> None:
+    clips = read_manifest(manifest, "train")
+    default = build_cache(tmp_path / "a", clips, 1, 1)
+    narrow = build_cache(tmp_path / "b", clips, 1, 1, codecs=("gsm",))
+    assert narrow.made_from != default.made_from
+    for i in range(len(clips)):
+        np.testing.assert_array_equal(narrow.wave(i), default.wave(i))
+        loudest = [np.abs(np.fft.rfft(narrow.wave(i, variant)))[1_600:].max() for variant in (0, 1)]
+        assert loudest[1] < 0.2 * loudest[0]  # nothing above 4 kHz
+
+
+PROTOCOLS = {
+    "2019": ("S1 LA_1 - - bonafide\nS1 LA_2 - A01 spoof\n", ["LA_1", "LA_2"]),
+    "2021": (
+        "S1 LA_1 alaw ita_tx bonafide bonafide notrim eval\nS1 LA_2 alaw ita_tx A07 spoof notrim eval\n"
+        "S1 LA_3 alaw ita_tx A07 spoof notrim progress\n",
+        ["LA_1", "LA_2"],
+    ),
+    "in_the_wild": ("- 0.wav - - - bona-fide\n- 1.wav - - - spoof\n", ["0", "1"]),
+    "csv": ("path,label,split\nx/0.wav,bonafide,eval\nx/1.wav,spoof,eval\ny/2.wav,spoof,dev\n", ["0", "1"]),
+}
+
+
+@pytest.mark.parametrize("kind", PROTOCOLS)
+def test_a_corpus_is_read_by_its_own_protocol(kind: str, tmp_path: Path) -> None:
+    text, names = PROTOCOLS[kind]
+    (tmp_path / "protocol.txt").write_text(text)
+    ending, folder = (".flac", "flac") if kind.startswith("20") else (".wav", "x" if kind == "csv" else ".")
+    audio = tmp_path / "audio"
+    (audio / folder).mkdir(parents=True, exist_ok=True)
+    for name in names:
+        soundfile.write(audio / folder / f"{name}{ending}", np.zeros(100), 16_000)
+    phase = "eval" if kind in ("2021", "csv") else ""
+    clips = read_corpus(Corpus(str(tmp_path / "protocol.txt"), str(audio), phase))
+    assert [(clip.utt_id, clip.is_bonafide) for clip in clips] == [(names[0], True), (names[1], False)]
+    for clip, name in zip(clips, names, strict=True):
+        assert Path(clip.path).resolve() == (audio / folder / f"{name}{ending}").resolve()
+        assert load_audio(clip.path).shape == (100,)
+
+
+def test_sound_files_that_are_missing_or_of_one_name_are_refused(tmp_path: Path) -> None:
+    protocol = tmp_path / "protocol.txt"
+    protocol.write_text("S LA_1 - - bonafide\nS LA_2 - A01 spoof\n")
+    with pytest.raises(DetectorError, match="names no sound files: give the folder"):
+        read_corpus(Corpus(str(protocol)))
+    audio = tmp_path / "audio"
+    (audio / "flac").mkdir(parents=True)
+    (audio / "LA_1.flac").touch()
+    with pytest.raises(
+        DetectorError, match=r"lacks 1 of the 2 clips that .*protocol\.txt names, such as LA_2"
+    ):
+        read_corpus(Corpus(str(protocol), str(audio)))
+    (audio / "flac" / "LA_1.wav").touch()
+    with pytest.raises(DetectorError, match=r"LA_1\.flac and .*LA_1\.wav could both be LA_1"):
+        read_corpus(Corpus(str(protocol), str(audio)))

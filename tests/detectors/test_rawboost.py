@@ -51,8 +51,21 @@ def test_the_same_seed_gives_the_same_noise(wave: np.ndarray, algorithm: int) ->
 
 def test_the_series_are_those_of_the_paper() -> None:
     lnl, isd, ssi = convolutive, impulsive, stationary
-    expected = {1: [lnl], 2: [isd], 3: [ssi], 4: [lnl, isd, ssi], 5: [lnl, isd], 6: [lnl, ssi], 7: [isd, ssi]}
+    expected = {
+        0: [],
+        1: [lnl],
+        2: [isd],
+        3: [ssi],
+        4: [lnl, isd, ssi],
+        5: [lnl, isd],
+        6: [lnl, ssi],
+        7: [isd, ssi],
+    }
     assert {algorithm: list(kinds) for algorithm, kinds in SERIES.items()} == expected
+
+
+def test_algorithm_0_leaves_the_clip_as_it_is(wave: np.ndarray) -> None:
+    np.testing.assert_array_equal(rawboost(wave, 0, np.random.default_rng(0)), wave)
 
 
 def test_a_series_feeds_each_noise_with_the_one_before(wave: np.ndarray) -> None:

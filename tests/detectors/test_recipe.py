@@ -1,5 +1,6 @@
 """A recipe is read as it is written, or refused with a message that names the mistake."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import yaml
 
 from detectors.augment import AugmentConfig
 from detectors.config import CONFIGS, FakeMambaConfig, FrontEndConfig, SlsConfig
+from detectors.corpus import Corpus
 from detectors.errors import DetectorError
 from detectors.recipe import Recipe, read_recipe
 
@@ -65,6 +67,25 @@ def test_the_models_share_the_front_end_and_the_rest_has_defaults(tmp_path: Path
     )
 
 
+def test_corpora_may_stand_in_for_a_manifest(tmp_path: Path) -> None:
+    text = SMALL.replace("manifest: data/m.csv", "train: {protocol: a.txt, audio: flac}")
+    text += "dev: [{protocol: b.txt, audio: flac, phase: progress}, {protocol: c.csv}]\n"
+    recipe = read_recipe(written(tmp_path, text), ["sls"])
+    assert recipe.train == (Corpus("a.txt", "flac"),)
+    assert recipe.dev == (Corpus("b.txt", "flac", "progress"), Corpus("c.csv"))
+
+
+def test_epochs_are_counted_in_steps(tmp_path: Path) -> None:
+    recipe = read_recipe(written(tmp_path, SMALL + "epochs: 3\nevaluate_every: 0\naccumulate: 2\n"), ["sls"])
+    assert (recipe.batch_size, recipe.clips_per_step) == (16, 32)
+    of_320 = recipe.in_steps(320)
+    assert (of_320.steps, of_320.evaluate_every) == (30, 10)
+    assert replace(recipe, evaluate_every=7).in_steps(320).evaluate_every == 7
+    assert recipe.in_steps(5).steps == 3
+    in_steps = read_recipe(written(tmp_path, SMALL), ["sls"])
+    assert in_steps.in_steps(320) == in_steps
+
+
 def test_only_the_named_detectors_are_kept(tmp_path: Path) -> None:
     assert list(read_recipe(written(tmp_path, SMALL), ["sls"]).models) == ["sls"]
 
@@ -87,7 +108,15 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     [
         ("models: [", "not valid YAML"),
         ("- a\n- b\n", "must be a mapping"),
-        (SMALL.replace("manifest", "#manifest"), "missing 1 required positional argument: 'manifest'"),
+        (SMALL.replace("manifest", "#manifest"), "names nothing to learn from: give a manifest, or train"),
+        (SMALL.replace("output_dir", "#output"), "missing 1 required positional argument: 'output_dir'"),
+        (SMALL + "optimizer: sgd\n", "optimizer is one of adamw, adam, not 'sgd'"),
+        (SMALL + "watch: eer\n", "watch is one of dev_eer, dev_loss, train_loss, not 'eer'"),
+        (SMALL + "mixed_precision: fp8\n", "mixed_precision is one of no, fp16, bf16, not 'fp8'"),
+        (SMALL + "evaluate_every: 0\n", "there are no epochs"),
+        (SMALL + "codecs: [mp3, floppy]\n", "codecs floppy are not known. Known: mp3, .*gsm"),
+        (SMALL + "augment: {rawboost_algorithms: [9]}\n", r"not a usable recipe: .*some of 0-8, not \[9\]"),
+        (SMALL + "train: {audio: folder}\n", "missing 1 required positional argument: 'protocol'"),
         (SMALL + "steps: many\n", "invalid literal for int.*'many'"),
         (SMALL + "init: whisper:folder\n", "init 'whisper:folder' is not known. Known: whisper_base"),
     ],

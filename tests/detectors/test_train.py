@@ -1,6 +1,9 @@
 """Training, end to end on two kinds of sound that anyone can tell apart: tones and noise."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,19 +12,22 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from detectors.__main__ import main
 from detectors.augment import AugmentConfig
 from detectors.checkpoints import load_model, read_config
 from detectors.corpus import Clip, ClipCache, build_cache, read_manifest
-from detectors.dev_scores import eer_by_source, score_clips, single
+from detectors.dev_scores import eer_by_source, score_clips, single, weighted_loss
 from detectors.errors import DetectorError
 from detectors.head_start import HeadStartConfig
 from detectors.recipe import Recipe, read_recipe
 from detectors.train import Run, learning_rate_factor, train
 from detectors.views import Views, draw_odds
 
+ROOT = Path(__file__).parents[2]
 DETECTORS = ["sls", "fake_mamba"]
 RECIPE = """
 manifest: {folder}/manifest.csv
@@ -155,25 +161,248 @@ def kill_at(step: int, original: Callable[..., dict[str, float]]) -> Callable[..
     return train_step
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"average": 0.0, "average_best": 2, "watch": "train_loss", "patience": 2},
+        {"epochs": 4, "batch_size": 2, "accumulate": 2, "evaluate_every": 5, "optimizer": "adam"},
+    ],
+)
 def test_a_run_that_was_killed_goes_on_to_the_same_weights(
-    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict
 ) -> None:
-    recipe = replace(recipe, steps=20, evaluate_every=10)
+    recipe = replace(recipe, **({"steps": 20, "evaluate_every": 5} | changes))
     whole, cut = (replace(recipe, output_dir=str(tmp_path / name)) for name in ("whole", "cut"))
     train(whole)
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "train_step", kill_at(12, Run.train_step))
+        patch.setattr(Run, "train_step", kill_at(7, Run.train_step))
         with pytest.raises(Killed):
             train(cut)
-    assert torch.load(tmp_path / "cut" / "last.pt")["step"] == 10
+    assert torch.load(tmp_path / "cut" / "last.pt")["step"] == 5
     train(cut)
     expected, found = (torch.load(tmp_path / name / "last.pt") for name in ("whole", "cut"))
-    assert found["step"] == 20
+    assert found["step"] == expected["step"] > 7
     for part in ("jury", "averaged"):
         for name, value in expected[part].items():
             torch.testing.assert_close(found[part][name], value, atol=1e-5, rtol=0, msg=f"{part} {name}")
+    assert found["ranking"] == expected["ranking"]
+    for name in DETECTORS:
+        results = [load_file(tmp_path / run / name / "model.safetensors") for run in ("whole", "cut")]
+        for key, value in results[0].items():
+            torch.testing.assert_close(results[1][key], value, msg=f"{name} {key}")
     evaluations = [[e["step"] for e in log_of(tmp_path / n) if "dev" in e] for n in ("whole", "cut")]
-    assert evaluations == [[10, 20], [10, 20]]
+    assert evaluations[0] == evaluations[1]
+
+
+def test_a_run_of_other_models_is_not_gone_on_with(recipe: Recipe) -> None:
+    train(replace(recipe, steps=1))
+    with pytest.raises(
+        DetectorError, match=r"last\.pt does not fit the model\. .*Not known: heads\.fake_mamba"
+    ):
+        train(replace(recipe, models={"sls": recipe.models["sls"]}))
+
+
+def figures_of(monkeypatch: pytest.MonkeyPatch, figures: list[float]) -> None:
+    """Let evaluations find these figures, one after another."""
+    left = iter(figures)
+    monkeypatch.setattr(Run, "_figure", lambda *_: next(left))
+
+
+def test_a_run_ends_when_nothing_got_better_for_so_long(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(recipe, steps=9, evaluate_every=1, patience=3)
+    figures_of(monkeypatch, [5, 4, 4, 6, 3, 3, 7, 8, 1])
+    train(recipe)
+    assert [entry["step"] for entry in log_of(Path(recipe.output_dir))] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert read_config(Path(recipe.output_dir) / "sls")["step"] == 5
+    train(recipe)  # it is over
+    assert len(log_of(Path(recipe.output_dir))) == 8
+
+
+def test_the_mean_of_the_best_is_shipped(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = replace(recipe, steps=4, evaluate_every=1, average=0.0, average_best=2)
+    live: list[dict[str, Tensor]] = []
+    record = Run.record
+
+    def recorded(run: Run, entry: dict) -> None:
+        live.append({name: value.clone() for name, value in run.jury.state_dict().items()})
+        record(run, entry)
+
+    monkeypatch.setattr(Run, "record", recorded)
+    figures_of(monkeypatch, [5, 2, 7, 3])
+    train(recipe)
+    folder = Path(recipe.output_dir)
+    assert read_config(folder / "sls")["mean_of_steps"] == [2, 4]
+    assert log_of(folder)[-1]["mean_of_steps"] == [2, 4]
+    assert {path.name for path in (folder / "best").iterdir()} == {"step-2.pt", "step-4.pt"}
+    shipped = load_file(folder / "sls" / "model.safetensors")
+    for name in ("fc1.weight", "first_bn.running_mean"):
+        expected = (live[1][f"heads.sls.{name}"] + live[3][f"heads.sls.{name}"]) / 2
+        torch.testing.assert_close(shipped[f"head.{name}"].float(), expected, atol=1e-3, rtol=1e-3)
+    before = (folder / "log.jsonl").read_text()
+    train(recipe)  # it is done already
+    assert (folder / "log.jsonl").read_text() == before
+
+
+def test_what_is_watched_tells_the_best(recipe: Recipe) -> None:
+    recipe = replace(recipe, steps=4, evaluate_every=2)
+    for watch in ("dev_eer", "dev_loss", "train_loss"):
+        watching = replace(recipe, watch=watch, output_dir=f"{recipe.output_dir}-{watch}")
+        train(watching)
+        found = torch.load(Path(watching.output_dir) / "last.pt")["best"]
+        entries = log_of(Path(watching.output_dir))
+        if watch == "dev_eer":
+            reports = [entry["dev"].values() for entry in entries]
+            figures = [np.mean([r["pooled"] + r["macro"] for r in report]) for report in reports]
+        elif watch == "dev_loss":
+            figures = [np.mean(list(entry["dev_loss"].values())) for entry in entries]
+        else:
+            continue  # fewer than 25 steps are not logged; see the test of a killed run
+        assert found == pytest.approx(min(figures))
+
+
+def test_the_weighted_loss_by_hand() -> None:
+    # Logits [0, ln 3] say 75 % bona fide: the bona fide clip loses -ln 0.75, the spoof -ln 0.25.
+    odds, bonafide = np.log([3.0, 3.0]), np.array([True, False])
+    assert weighted_loss(odds, bonafide, (0.1, 0.9)) == pytest.approx(
+        -0.9 * np.log(0.75) - 0.1 * np.log(0.25)
+    )
+    # As torch has it, which weighs the mean in the same way.
+    rng = np.random.default_rng(0)
+    logits, labels = torch.from_numpy(rng.standard_normal((9, 2))), torch.arange(9) % 3 == 0
+    expected = nn.functional.cross_entropy(logits, labels.long(), weight=torch.tensor([0.1, 0.9]).double())
+    odds = (logits[:, 1] - logits[:, 0]).numpy()
+    assert weighted_loss(odds, labels.numpy(), (0.1, 0.9)) == pytest.approx(expected.item())
+
+
+def test_accumulated_parts_learn_as_one_large_batch(recipe: Recipe, tmp_path: Path) -> None:
+    """Batch norms see the parts one by one; Fake-Mamba's and SLS's are set to leave what they see."""
+    found = []
+    for accumulate in (1, 4):
+        run = Run(
+            replace(recipe, accumulate=accumulate, class_weights=(0.1, 0.9), clip_grad=0.0, warmup_steps=0)
+        )
+        for module in run.jury.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 0.0
+                module.eval()
+        torch.manual_seed(0)
+        losses = run.train_step(run.jury, 0.1 * torch.randn(8, 8_000), torch.arange(8) % 3 % 2)
+        found.append(
+            (losses, {name: p.grad for name, p in run.jury.named_parameters() if p.grad is not None})
+        )
+    assert found[1][0] == pytest.approx(found[0][0], rel=1e-4)
+    for name, gradient in found[0][1].items():
+        torch.testing.assert_close(found[1][1][name], gradient, atol=1e-6, rtol=1e-3, msg=name)
+
+
+def test_passes_bring_every_clip_once_before_any_comes_again(cache: ClipCache, recipe: Recipe) -> None:
+    views = Views(cache, recipe, 8_000, in_passes=True)
+    orders = [[views._drawn(k)[0] for k in range(n * len(cache), (n + 1) * len(cache))] for n in range(3)]
+    for order in orders:
+        assert sorted(order) == list(range(len(cache)))
+    assert orders[0] != orders[1] != orders[2]
+    again = Views(cache, recipe, 8_000, in_passes=True)  # a run that goes on begins anywhere
+    assert [again._drawn(k)[0] for k in (30, 2)] == [orders[2][6], orders[0][2]]
+
+
+def test_the_rates_may_stay_and_adam_decays_by_the_gradient(recipe: Recipe) -> None:
+    flat = replace(recipe, lr_floor=1.0, warmup_steps=0, optimizer="adam", weight_decay=0.5)
+    assert [learning_rate_factor(step, flat) for step in (0, 10, 1_000)] == [1, 1, 1]
+    optimizer = Run(flat).optimizer
+    assert type(optimizer) is torch.optim.Adam
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.5}
+
+
+def test_a_batch_that_the_processes_cannot_share_is_refused(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accelerate.Accelerator.num_processes", 3)
+    with pytest.raises(DetectorError, match="batch of 4 cannot be shared by 3 processes"):
+        Run(recipe)
+
+
+def test_half_precision_needs_a_gpu_and_tensorboard_its_package(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DetectorError, match="fp16 needs a CUDA GPU"):
+        Run(replace(recipe, mixed_precision="fp16"))
+    monkeypatch.setattr("detectors.devices.find_spec", lambda _: None)
+    with pytest.raises(DetectorError, match="tensorboard, which is not installed: pip install tensorboard"):
+        Run(replace(recipe, tensorboard=True))
+
+
+@pytest.fixture
+def _fresh_accelerate() -> Iterator[None]:
+    """Accelerate keeps the precision of the first run of a process; forget it, before and after."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.usefixtures("_fresh_accelerate")
+def test_half_precision_is_for_learning_and_not_for_scores(recipe: Recipe) -> None:
+    half = replace(recipe, mixed_precision="bf16", steps=2, evaluate_every=2, average=0.0)
+    train(half)
+    model = load_model(Path(recipe.output_dir) / "sls", "sls")
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+    run = Run(half)
+    wave = 0.1 * torch.randn(2, 8_000)
+    expected = run.jury.eval()(wave)
+    prepared = run.accelerator.prepare(run.jury)
+    for name in DETECTORS:
+        assert not torch.equal(prepared(wave)[name], expected[name])
+        torch.testing.assert_close(run.jury.judge(wave)[name], expected[name], rtol=0, atol=0)
+
+
+def test_tensorboard_shows_losses_and_error_rates(recipe: Recipe) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(replace(recipe, tensorboard=True, steps=25, evaluate_every=25))
+    (entry,) = [entry for entry in log_of(Path(recipe.output_dir)) if "dev" in entry]
+    events = EventAccumulator(str(Path(recipe.output_dir) / "spooflens"))
+    events.Reload()
+    for name in DETECTORS:
+        assert [e.step for e in events.Scalars(f"train loss/{name}")] == [25]
+        (shown,) = events.Scalars(f"dev EER/{name}, pooled")
+        assert shown.value == pytest.approx(entry["dev"][name]["pooled"])
+        (shown,) = events.Scalars(f"dev loss/{name}")
+        assert shown.value == pytest.approx(entry["dev_loss"][name])
+
+
+#: On GPUs, accelerate's launcher starts the processes as torch's does; on a CPU it starts one only.
+LAUNCHERS = {
+    "one": ["accelerate.commands.launch", "--cpu", "--num_processes", "1", "-m"],
+    "two": ["torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"],
+}
+
+
+def test_a_launched_run_shares_its_batches_among_the_processes(folder: Path, tmp_path: Path) -> None:
+    """Two processes learn what one learns, but for the batch norms, which see half as many clips at once."""
+    text = (folder / "recipe.yaml").read_text().replace("steps: 30", "steps: 4")
+    text = text.replace("evaluate_every: 15", "evaluate_every: 2\naccumulate: 2\naverage_best: 2")
+    losses = []
+    for name, launcher in LAUNCHERS.items():
+        (tmp_path / "recipe.yaml").write_text(text.replace(f"{folder}/out", str(tmp_path / name)))
+        command = [sys.executable, "-m", *launcher, "detectors", "train", "sls"]
+        command += ["--config", str(tmp_path / "recipe.yaml")]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        ended = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert "training: 100%" in ended.stderr
+        entries = log_of(tmp_path / name)
+        assert [entry["step"] for entry in entries] == [2, 4, 4]
+        assert entries[2]["mean_of_steps"] == read_config(tmp_path / name / "sls")["mean_of_steps"] == [2, 4]
+        clips_of_a_process = 6 // (1 if name == "one" else 2)
+        assert f"| {clips_of_a_process}/{clips_of_a_process} [" in ended.stderr
+        losses.append([entry["dev_loss"]["sls"] for entry in entries])
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
 def test_a_finished_run_is_left_as_it_is(recipe: Recipe) -> None:

@@ -427,6 +427,6 @@ def test_options_stand_over_the_recipe(tmp_path: Path) -> None:
 
 
 def test_a_tracker_that_is_not_installed_is_named(recipe: LlmRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detectors.llm.learning.find_spec", lambda _: None)
+    monkeypatch.setattr("detectors.devices.find_spec", lambda _: None)
     with pytest.raises(DetectorError, match="pip install wandb"):
         train_llm(replace(recipe, use_wandb=True), learner())
