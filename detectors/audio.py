@@ -9,6 +9,7 @@ import hashlib
 import io
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
@@ -31,6 +32,9 @@ MIN_RATE, MAX_RATE = 1_000, 768_000
 #: something else, such as 16-bit integers stored as floats.
 MAX_PEAK = 8.0
 
+#: Most channels that are read. Whole studio sessions have fewer; a damaged header claims thousands.
+MAX_CHANNELS = 64
+
 #: File name endings that a folder scan takes for audio.
 AUDIO_SUFFIXES = frozenset(
     ".wav .flac .mp3 .m4a .aac .ogg .oga .opus .webm .weba .mka .amr .3gp "
@@ -49,6 +53,19 @@ _BLOCK_SAMPLES = 65_536
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class AudioLimits:
+    """What is read of one recording: seconds of sound that come out, sample rate in Hz, channels.
+
+    They hold for what really comes out of the decoder; what a header claims may be wrong on purpose.
+    """
+
+    seconds: float = field(default_factory=lambda: MAX_SECONDS)
+    min_rate: int = MIN_RATE
+    max_rate: int = MAX_RATE
+    channels: int = MAX_CHANNELS
+
+
 def sha256_of(path: str | Path) -> str:
     """Hex SHA-256 of a file's original bytes. DetectorError when it cannot be read."""
     path = Path(path)
@@ -56,7 +73,7 @@ def sha256_of(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_audio(path: str | Path) -> np.ndarray:
+def load_audio(path: str | Path, limits: AudioLimits | None = None) -> np.ndarray:
     """Read a recording as float32 [samples], 16 kHz mono in [-1, 1].
 
     Takes wav, flac, mp3, m4a/aac, ogg, opus, webm, amr and more, and the sound track of a
@@ -67,27 +84,59 @@ def load_audio(path: str | Path) -> np.ndarray:
     the part that decodes; a warning is logged where the decoder tells of the damage.
 
     Raises DetectorError when the file is missing, empty, not audio, without a sound track,
-    not decodable at all, longer than MAX_SECONDS, or holds NaN, infinite or far too large
-    samples.
+    not decodable at all, beyond `limits`, or holds NaN, infinite or far too large samples.
+    """
+    # A bytearray grows in place and numpy can look into it, so the samples are held once.
+    joined = bytearray()
+    for block in stream_audio(path, limits):
+        joined += block.tobytes()
+    return np.frombuffer(joined, np.float32)
+
+
+def stream_audio(path: str | Path, limits: AudioLimits | None = None) -> Iterator[np.ndarray]:
+    """What `load_audio` reads, in blocks float32 [samples] of a few seconds, each made when asked for.
+
+    Memory is that of one block, however long the recording. Raises what `load_audio` raises, some
+    of it only after the blocks before the fault.
+    """
+    path, limits = Path(path), limits or AudioLimits()
+    heard = 0
+    with _open_bytes(path) as file, _opened(file, path.name) as container:
+        for chunk in _resample(_blocks(container, path.name, limits)):
+            heard += len(chunk)
+            if heard > limits.seconds * SAMPLE_RATE:
+                raise DetectorError(
+                    f"{path.name} is longer than {_duration(limits.seconds)}, the longest that is read. "
+                    "Cut it into parts."
+                )
+            yield _sound(chunk, path.name)
+    if not heard:
+        raise DetectorError(f"{path.name} holds no sound that can be decoded. Record or export it again.")
+
+
+def claimed_seconds(path: str | Path) -> float | None:
+    """How long a recording says it is, without decoding it: for a progress bar, as it may be wrong.
+
+    None when it does not say. Raises DetectorError when the file cannot be opened as sound.
     """
     path = Path(path)
-    with _open_bytes(path) as file:
-        if not file.read(1):
-            raise DetectorError(f"{path.name} is empty (0 bytes). Record or export it again.")
-        file.seek(0)
-        # A file object, not a name: FFmpeg would take "concat:..." or "http:..." as a protocol.
-        try:
-            container = av.open(file, mode="r", options={"format_whitelist": _DEMUXERS})
-        except (av.FFmpegError, ValueError) as error:
-            raise DetectorError(
-                f"{path.name} is not a sound file that can be read ({_reason(error)}). "
-                "Try wav, flac, mp3, m4a, ogg, opus, webm or mp4."
-            ) from error
-        with container:
-            wave = _collect(_resample(_blocks(container, path.name), path.name), path.name)
-    if not wave.size:
-        raise DetectorError(f"{path.name} holds no sound that can be decoded. Record or export it again.")
-    return wave
+    with _open_bytes(path) as file, _opened(file, path.name) as container:
+        return container.duration / av.time_base if container.duration else None
+
+
+def _opened(file: io.BufferedReader, name: str) -> InputContainer:
+    if not file.read(1):
+        raise DetectorError(f"{name} is empty (0 bytes). Record or export it again.")
+    file.seek(0)
+    # A file object, not a name: FFmpeg would take "concat:..." or "http:..." as a protocol.
+    try:
+        # Tags of old files are often not UTF-8; they are not looked at, and must not stop the sound.
+        return av.open(file, mode="r", options={"format_whitelist": _DEMUXERS}, metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise DetectorError(
+            f"{name} is not a sound file that can be read ({_reason(error)}). "
+            "Try wav, flac, mp3, m4a, ogg, opus, webm or mp4."
+        ) from error
 
 
 def _open_bytes(path: Path) -> io.BufferedReader:
@@ -119,7 +168,7 @@ def _frames(container: InputContainer, name: str) -> Iterator[av.AudioFrame]:
             packet = next(packets)
         except StopIteration:
             break
-        except av.FFmpegError as error:
+        except (av.FFmpegError, OSError) as error:  # OSError: its table sends the reader before the start
             logger.warning("%s is damaged (%s): only the part before is used.", name, _reason(error))
             break
         try:
@@ -141,11 +190,30 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
         data = (data.astype(np.float32) - 128) / 128
     elif np.issubdtype(data.dtype, np.signedinteger):
         data = data.astype(np.float32) / 2 ** (8 * data.itemsize - 1)
-    mono: np.ndarray = data.mean(axis=0, dtype=np.float32)
+    with np.errstate(all="ignore"):  # what is infinite or no number is found later, and told
+        mono: np.ndarray = data.mean(axis=0, dtype=np.float32)
     return mono
 
 
-def _blocks(container: InputContainer, name: str) -> Iterator[tuple[int, np.ndarray]]:
+def _within(frame: av.AudioFrame, limits: AudioLimits, name: str) -> av.AudioFrame:
+    """The frame, unless its sample rate, its channels or the form of its samples cannot be read."""
+    rate, channels = frame.sample_rate, frame.layout.nb_channels
+    if not limits.min_rate <= rate <= limits.max_rate:
+        raise DetectorError(
+            f"{name} claims a sample rate of {rate} Hz; {limits.min_rate} to {limits.max_rate} Hz can be "
+            "read. Its header may be damaged: export it again."
+        )
+    if not 1 <= channels <= limits.channels:
+        raise DetectorError(
+            f"{name} claims {channels} channels; 1 to {limits.channels} can be read. "
+            "Export it as mono or stereo."
+        )
+    if frame.format.name.startswith("s64"):  # the one form that PyAV has no arrays for
+        raise DetectorError(f"{name} holds integers of 64 bits. Export it with 16 or 24 bits.")
+    return frame
+
+
+def _blocks(container: InputContainer, name: str, limits: AudioLimits) -> Iterator[tuple[int, np.ndarray]]:
     """(sample rate, float32 [samples]) of about _BLOCK_SAMPLES each; a rate change ends a block."""
     parts: list[np.ndarray] = []
     held = rate = 0
@@ -154,13 +222,13 @@ def _blocks(container: InputContainer, name: str) -> Iterator[tuple[int, np.ndar
             yield rate, np.concatenate(parts)
             parts, held = [], 0
         rate = frame.sample_rate
-        parts.append(_mono(frame))
+        parts.append(_mono(_within(frame, limits, name)))
         held += frame.samples
     if parts:
         yield rate, np.concatenate(parts)
 
 
-def _resample(blocks: Iterator[tuple[int, np.ndarray]], name: str) -> Iterator[np.ndarray]:
+def _resample(blocks: Iterator[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
     """The blocks at 16 kHz; at 16 kHz already they pass through bit for bit."""
     rate, stream = SAMPLE_RATE, None
     nothing = np.empty(0, np.float32)
@@ -168,43 +236,33 @@ def _resample(blocks: Iterator[tuple[int, np.ndarray]], name: str) -> Iterator[n
         if block_rate != rate:
             if stream is not None:
                 yield stream.resample_chunk(nothing, last=True)
-            rate, stream = block_rate, _resampler(block_rate, name)
+            rate, stream = block_rate, _resampler(block_rate)
         yield block if stream is None else stream.resample_chunk(block)
     if stream is not None:
         yield stream.resample_chunk(nothing, last=True)
 
 
-def _resampler(rate: int, name: str) -> soxr.ResampleStream | None:
+def _resampler(rate: int) -> soxr.ResampleStream | None:
     if rate == SAMPLE_RATE:
         return None
-    if not MIN_RATE <= rate <= MAX_RATE:
-        raise DetectorError(
-            f"{name} claims a sample rate of {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be read. "
-            "Its header may be damaged: export it again."
-        )
     return soxr.ResampleStream(rate, SAMPLE_RATE, num_channels=1, dtype="float32", quality="VHQ")
 
 
-def _collect(chunks: Iterator[np.ndarray], name: str) -> np.ndarray:
-    """Join the chunks, checking and clipping each.
+def _duration(seconds: float) -> str:
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= length:
+            return f"{seconds / length:g} {unit}"
+    return f"{seconds:g} seconds"
 
-    A bytearray grows in place and numpy can look into it, so the samples are held once.
-    """
-    joined = bytearray()
-    limit = MAX_SECONDS * SAMPLE_RATE * 4
-    for chunk in chunks:
-        if not np.isfinite(chunk).all():
-            raise DetectorError(f"{name} holds samples that are not numbers. Export it again.")
-        peak = float(np.abs(chunk).max(initial=0))
-        if peak > MAX_PEAK:
-            raise DetectorError(
-                f"{name} holds samples up to {peak:.0f}, where full scale is 1. "
-                "Export it with samples between -1 and 1, or as 16-bit integers."
-            )
-        joined += chunk.clip(-1, 1).tobytes()
-        if len(joined) > limit:
-            raise DetectorError(
-                f"{name} is longer than {MAX_SECONDS / 3600:g} hours, the longest that is read. "
-                "Cut it into parts."
-            )
-    return np.frombuffer(joined, np.float32)
+
+def _sound(chunk: np.ndarray, name: str) -> np.ndarray:
+    """A chunk, checked and clipped."""
+    if not np.isfinite(chunk).all():
+        raise DetectorError(f"{name} holds samples that are not numbers. Export it again.")
+    peak = float(np.abs(chunk).max(initial=0))
+    if peak > MAX_PEAK:
+        raise DetectorError(
+            f"{name} holds samples up to {peak:.0f}, where full scale is 1. "
+            "Export it with samples between -1 and 1, or as 16-bit integers."
+        )
+    return chunk.clip(-1, 1)

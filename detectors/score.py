@@ -2,53 +2,53 @@
 
 Run again with the same --out to go on after a stop: what is there is skipped, what failed
 is tried again. Exit codes: 0 done, 1 some files failed (each is named), 2 unusable arguments.
+
+On several GPUs: accelerate launch -m detectors score ...; each takes its share of the files.
+On several machines: --ray, with --format parquet.
 """
 
 import argparse
-import logging
-import math
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-import numpy as np
 from tqdm import tqdm
 
-from detectors.audio import AUDIO_SUFFIXES, SAMPLE_RATE, load_audio, sha256_of
-from detectors.detection import Detection
+from detectors.audio import AUDIO_SUFFIXES
+from detectors.decoders import usable_cores
 from detectors.errors import DetectorError
 from detectors.progress import in_terminal
 from detectors.protocols import read_paths
 from detectors.score_files import FORMATS, Row, ScoreFile
+from detectors.score_parquet import ScoreFolder
+from detectors.score_processes import Processes, parts_of
+from detectors.scoring import Clip, Scorer, Split, Task, blank_row, score_clips, tasks_of
 
 #: Endings of files that list recordings rather than being one.
 PROTOCOL_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".trl"})
-
-logger = logging.getLogger(__name__)
-
-
-class Clip(NamedTuple):
-    """A file to score and the id that it goes by in score files."""
-
-    utt_id: str
-    path: Path
+PARQUET = "parquet"
+#: Below so many files, starting processes that decode them costs more time than it saves.
+FEW = 64
+#: More decoders than this feed a GPU no faster.
+MOST_DECODERS = 16
 
 
-class Scorer(Protocol):
-    """The part of a detector that scoring needs."""
+class Results(Protocol):
+    """Where rows go and earlier ones are found: a ScoreFile or a ScoreFolder."""
 
-    @property
-    def name(self) -> str: ...
+    def name(self, row: Row) -> str: ...
 
-    @property
-    def preset(self) -> str: ...
+    def has(self, row: Row, detector: str) -> bool: ...
 
-    @property
-    def version(self) -> str: ...
+    def check_same_model(self, detector: str, preset: str, version: str) -> None: ...
 
-    def analyze(self, wave: np.ndarray) -> Detection: ...
+    def open(self, retry: Collection[tuple[str, str | None]]) -> None: ...
+
+    def write(self, row: Row) -> None: ...
+
+    def close(self) -> None: ...
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,37 +65,113 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=tuple(FORMATS),
+        choices=(*FORMATS, PARQUET),
         default="jsonl",
-        help="jsonl (default): all that is known; csv: the same without windows; scores: UTT SCORE lines",
+        help="jsonl (default): all that is known; csv: the same without windows; scores: UTT SCORE lines; "
+        "parquet: as jsonl, in a folder of files, for many clips (needs pyarrow)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="result file, resumed if it exists (default: stdout)"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
     parser.add_argument("--limit", type=_positive, metavar="N", help="score the first N files only")
+    parser.add_argument(
+        "--decoders",
+        type=_natural,
+        metavar="N",
+        help="processes that decode while the model runs; 0: none (default: one a core, none for few files)",
+    )
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="local",
+        metavar="ADDRESS",
+        help="score as a Ray Data job: on this machine, or on the cluster at --ray=ADDRESS (needs ray)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Score what the arguments name; 0, or 1 when some files failed. DetectorError: unusable arguments."""
     _check_combination(args)
-    clips = collect_clips(args.paths)
+    clips = collect_clips([Path(path).absolute() for path in args.paths] if args.ray else args.paths)
     if args.format == "scores":
         check_ids(clips)
-    results = ScoreFile(args.out, FORMATS[args.format])
-    by_name = {results.format.name(_blank(clip)): clip for clip in clips}
-    clips = list(by_name.values())[: args.limit]
+    processes = Processes()
+    if processes.count > 1 and args.out is None:
+        raise DetectorError("Several processes cannot share the screen. Name a result file with --out.")
+    if not processes.first:
+        processes.wait()  # until the first one has put the earlier results in order
+    results = results_at(args.out, args.format)
+    clips = list({results.name(blank_row(clip)): clip for clip in clips}.values())[: args.limit]
     detectors = load_detectors(args.detector, args.preset, args.checkpoint, args.device)
     for detector in detectors:
         results.check_same_model(detector.name, detector.preset, detector.version)
+    failed = _score(args, clips, detectors, results, processes)
+    if processes.first:
+        print(f"{len(clips) - failed} of {len(clips)} files scored, {failed} failed.", file=sys.stderr)
+    # One process that ends with an error would make the launcher stop the others.
+    return 1 if failed and processes.first else 0
+
+
+def results_at(out: Path | None, form: str) -> Results:
+    """The results at a place, in a format. Raises DetectorError when what is there is something else."""
+    return ScoreFolder(out) if form == PARQUET else ScoreFile(out, FORMATS[form])
+
+
+def _score(
+    args: argparse.Namespace,
+    clips: Sequence[Clip],
+    detectors: Sequence[Scorer],
+    results: Results,
+    processes: Processes,
+) -> int:
+    """Score what `results` lacks, in whatever way was asked for; the number of clips that failed."""
+    if not processes.first:
+        tasks = tasks_of(processes.share(clips), detectors, results.has)
+        if args.format != PARQUET:
+            results = results_at(processes.part_of(args.out), args.format)
+        results.open(retry=())
+        return _score_share(args, tasks, results, processes)
     asked = (None, *(detector.name for detector in detectors))
-    results.open(retry={(results.format.name(_blank(clip)), name) for clip in clips for name in asked})
+    results.open(retry={(results.name(blank_row(clip)), name) for clip in clips for name in asked})
+    take_up_parts(args.out, args.format, results, failed=False)
+    processes.wait()
+    tasks = tasks_of(processes.share(clips), detectors, results.has)
+    if args.ray:
+        from detectors.score_ray import score_with_ray
+
+        return score_with_ray(tasks, args)
+    return _score_share(args, tasks, results, processes)
+
+
+def _score_share(
+    args: argparse.Namespace, tasks: Sequence[Task], results: Results, processes: Processes
+) -> int:
+    """Score this process's tasks; the number of clips that failed in all processes."""
+    decoders = args.decoders
+    if decoders is None:
+        cores = max(1, min(MOST_DECODERS, usable_cores() // processes.count))
+        decoders = cores if len(tasks) >= FEW else 0
     try:
-        failed = score_all(clips, detectors, results)
+        failed = score_all(tasks, results, decoders, quiet=not processes.first)
+        if not processes.first:
+            results.close()  # its part is whole before the first process may know
+        failed = processes.sum(failed)
+        if processes.first:
+            take_up_parts(args.out, args.format, results, failed=True)
     finally:
         results.close()
-    print(f"{len(clips) - failed} of {len(clips)} files scored, {failed} failed.", file=sys.stderr)
-    return 1 if failed else 0
+    return failed
+
+
+def take_up_parts(out: Path | None, form: str, results: Results, failed: bool) -> None:
+    """Move the rows of other processes' parts into the result file. failed: those with an error too."""
+    for part in parts_of(out) if out and form in FORMATS else ():
+        rows = ScoreFile(part, FORMATS[form]).rows
+        for row in rows:
+            if (failed or row.error is None) and not results.has(row, row.detector or ""):
+                results.write(row)
+        part.unlink()
 
 
 def _positive(text: str) -> int:
@@ -105,11 +181,20 @@ def _positive(text: str) -> int:
     return number
 
 
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, not {number}")
+    return number
+
+
 def _check_combination(args: argparse.Namespace) -> None:
     if args.detector == "all" and args.format == "scores":
         raise DetectorError("--format scores holds one detector's scores. Name it with --detector.")
     if args.detector == "all" and args.checkpoint:
         raise DetectorError("--checkpoint belongs to one detector. Name it with --detector.")
+    if args.ray and args.format != PARQUET:
+        raise DetectorError("--ray writes Parquet. Add --format parquet and a folder with --out.")
 
 
 # ---- what to score
@@ -200,65 +285,38 @@ def load_detectors(name: str, preset: str, checkpoint: Path | None, device: str)
     return loaded
 
 
-def score_all(clips: Sequence[Clip], detectors: Sequence[Scorer], results: ScoreFile) -> int:
-    """Score the clips that `results` lacks and add their rows; the number of clips that failed."""
-    failed = 0
+def score_all(tasks: Sequence[Task], results: Results, decoders: int = 0, quiet: bool = False) -> int:
+    """Do the tasks and add their rows, with a bar on stderr unless `quiet`; the number of clips that failed.
+
+    decoders: as in `score_clips`. At the end stderr is told where the time went.
+    """
+    failed, split = 0, Split()
     # Not a terminal: the bar is a plain line now and then, fit for a log.
     pause = 0.1 if sys.stderr.isatty() else 30
-    with tqdm(clips, unit="file", desc="scoring", file=sys.stderr, mininterval=pause) as bar:
-        for clip in bar:
-            missing = [detector for detector in detectors if not results.has(_blank(clip), detector.name)]
-            rows = score_clip(clip, missing) if missing else []
+    began = shown = time.perf_counter()
+    with tqdm(
+        total=len(tasks), unit="file", desc="scoring", file=sys.stderr, mininterval=pause, disable=quiet
+    ) as bar:
+
+        def under_way(clip: Clip, seconds: float, claimed: float | None) -> None:
+            nonlocal shown
+            if time.perf_counter() - shown < pause:
+                return
+            shown = time.perf_counter()
+            of = f" of {claimed / 60:.1f}" if claimed else ""
+            bar.set_postfix_str(f"{clip.path.name}: {seconds / 60:.1f}{of} min")
+
+        for clip, rows in score_clips(tasks, decoders, split, under_way):
+            writing = time.perf_counter()
             for row in rows:
                 results.write(row)
                 if row.error:
                     who = f" ({row.detector})" if row.detector else ""
                     tqdm.write(f"{clip.path}{who}: {row.error}", file=sys.stderr)
+            split.write += time.perf_counter() - writing
             failed += any(row.error for row in rows)
+            bar.set_postfix_str("", refresh=False)
+            bar.update()
+    if tasks and not quiet:
+        print(split.told(time.perf_counter() - began, decoders), file=sys.stderr)
     return failed
-
-
-def score_clip(clip: Clip, detectors: Sequence[Scorer]) -> list[Row]:
-    """Decode a clip once and give it to each detector; failures become rows with `error`."""
-    blank = _blank(clip)
-    try:
-        blank = replace(blank, sha256=sha256_of(clip.path))
-        wave = load_audio(clip.path)
-    except Exception as error:
-        return [replace(blank, error=_told(error, clip))]
-    blank = replace(blank, seconds=wave.size / SAMPLE_RATE)
-    rows = [_judged(blank, clip, wave, detector) for detector in detectors]
-    if rows[0].error and len({row.error for row in rows}) == 1:
-        # No detector can take it, all for one reason: that is one bad file, so one row.
-        return [replace(blank, error=rows[0].error)]
-    return rows
-
-
-def _judged(blank: Row, clip: Clip, wave: np.ndarray, detector: Scorer) -> Row:
-    row = replace(blank, detector=detector.name, preset=detector.preset, version=detector.version)
-    try:
-        found = detector.analyze(wave)
-        if not (math.isfinite(found.score) and math.isfinite(found.llr)):
-            raise DetectorError(f"{detector.name} gave a score that is not a number. Try --device cpu.")
-    except Exception as error:
-        return replace(row, error=_told(error, clip))
-    return replace(
-        row,
-        score=float(found.score),
-        llr=float(found.llr),
-        p_spoof=float(found.p_spoof),
-        verdict=found.verdict,
-        windows=[{key: float(value) for key, value in asdict(window).items()} for window in found.windows],
-    )
-
-
-def _told(error: Exception, clip: Clip) -> str:
-    """The message for the row. A bug is logged with its traceback, but a long run goes on."""
-    if isinstance(error, DetectorError):
-        return str(error)
-    logger.error("%s: unexpected error", clip.path, exc_info=error)
-    return f"unexpected {type(error).__name__}: {error}"
-
-
-def _blank(clip: Clip) -> Row:
-    return Row(path=str(clip.path), utt_id=clip.utt_id)

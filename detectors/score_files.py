@@ -150,6 +150,10 @@ class ScoreFile:
         self._done = {(row_format.name(row), row.detector) for row in self.rows if row.error is None}
         self._sink: IO[str] = sys.stdout
 
+    def name(self, row: Row) -> str:
+        """What tells files apart: an earlier run's row with this name is not made again."""
+        return self.format.name(row)
+
     def has(self, row: Row, detector: str) -> bool:
         """Whether an earlier run, or this one, scored the file of `row` with this detector.
 
@@ -160,12 +164,8 @@ class ScoreFile:
 
     def check_same_model(self, detector: str, preset: str, version: str) -> None:
         """DetectorError when earlier rows of this detector come from other weights."""
-        for row in self.rows:
-            if row.detector == detector and row.version and (row.preset, row.version) != (preset, version):
-                raise DetectorError(
-                    f"{self.path} holds scores of {detector} {row.preset} {row.version}; this run uses "
-                    f"{preset} {version}. Choose another --out."
-                )
+        earlier = {(row.detector, row.preset, row.version) for row in self.rows if row.version}
+        check_weights(self.path, earlier, (detector, preset, version))
 
     def open(self, retry: Collection[tuple[str, str | None]]) -> None:
         """Make the file ready for new rows.
@@ -183,6 +183,7 @@ class ScoreFile:
             self._sink = _open_text(self.path, "a")
         if not self._found:
             self._sink.write(text)
+        self._found, self.rows = "", []  # a million earlier rows need not be held while scoring
 
     def write(self, row: Row) -> None:
         """Add a row and hand it to the system at once, so that a kill loses one row at most."""
@@ -194,6 +195,21 @@ class ScoreFile:
     def close(self) -> None:
         if self._sink is not sys.stdout:
             self._sink.close()
+
+
+def check_weights(
+    path: Path | None, earlier: Collection[tuple[str | None, ...]], now: tuple[str, str, str]
+) -> None:
+    """DetectorError when results hold scores of `now`'s detector from another preset or version.
+
+    Each is (detector, preset, version).
+    """
+    for detector, preset, version in earlier:
+        if detector == now[0] and (preset, version) != now[1:]:
+            raise DetectorError(
+                f"{path} holds scores of {detector} {preset} {version}; this run uses "
+                f"{now[1]} {now[2]}. Choose another --out."
+            )
 
 
 def _open_text(path: Path, mode: str) -> IO[str]:

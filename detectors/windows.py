@@ -43,3 +43,39 @@ def spans(samples: int, window: int, hop: int) -> list[Span]:
 def cut(wave: np.ndarray, span: Span, window: int) -> np.ndarray:
     """One span of a clip as a full [window], repeated when the clip is shorter."""
     return tile(wave[span.start : span.end], window)
+
+
+class Cutter:
+    """The windows of `spans`, cut from a clip that comes in blocks; the clip itself is never held.
+
+    window and hop in samples. Feed every block, then ask for the `rest`.
+    """
+
+    def __init__(self, window: int, hop: int) -> None:
+        self.window, self.hop = window, hop
+        self._held = np.empty(0, np.float32)
+        self._at = 0  # where in the clip what is held begins
+        self._next = 0  # where the next window begins
+
+    @property
+    def samples(self) -> int:
+        """Length of what was fed so far."""
+        return self._at + len(self._held)
+
+    def feed(self, block: np.ndarray) -> list[tuple[Span, np.ndarray]]:
+        """The windows [window] that are full now, save one that may turn out to be the last."""
+        self._held = np.concatenate([self._held, block])
+        full = []
+        while self._next + self.window < self.samples:
+            start = self._next - self._at
+            full.append((Span(self._next, self._next + self.window), self._held[start : start + self.window]))
+            self._next += self.hop
+        # The last window is aligned to the end, wherever that will be.
+        keep = max(0, min(self._next, self.samples - self.window) - self._at)
+        self._held, self._at = self._held[keep:], self._at + keep
+        return full
+
+    def rest(self) -> tuple[Span, np.ndarray]:
+        """The last window [window]; a clip that is shorter is repeated to fill it."""
+        start = max(0, self.samples - self.window)
+        return Span(start, self.samples), tile(self._held[start - self._at :], self.window)

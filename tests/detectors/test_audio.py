@@ -13,8 +13,17 @@ import pytest
 import soundfile
 
 from detectors import audio
-from detectors.audio import SAMPLE_RATE, load_audio, sha256_of
+from detectors.audio import (
+    SAMPLE_RATE,
+    AudioLimits,
+    claimed_seconds,
+    load_audio,
+    sha256_of,
+    stream_audio,
+)
 from detectors.errors import DetectorError
+from tests.demo import damaged_audio
+from tests.demo.damaged_audio import pcm
 
 # Container ending -> (encoder, sample rate that the encoder takes, bits a second).
 LOSSY = {
@@ -296,6 +305,30 @@ def test_impossible_sample_rate(tmp_path: Path, rate: int) -> None:
         load_audio(path)
 
 
+@pytest.mark.parametrize(("channels", "bits"), [(65, 16), (500, 8), (1, 64)])
+def test_channels_and_sample_forms_beyond_what_is_read(tmp_path: Path, channels: int, bits: int) -> None:
+    path = tmp_path / "clip.wav"
+    path.write_bytes(pcm(bytes(200_000), channels=channels, bits=bits))
+    with pytest.raises(DetectorError, match="1 to 64 can be read" if channels > 1 else "16 or 24 bits"):
+        load_audio(path)
+
+
+def test_limits_of_the_caller_hold(tmp_path: Path) -> None:
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, sine(8_000, seconds=3.0), 8_000)
+    assert load_audio(path, AudioLimits(seconds=3, min_rate=8_000, channels=1)).size == 3 * SAMPLE_RATE
+    with pytest.raises(DetectorError, match=r"longer than 2\.5 seconds, .* Cut it into parts"):
+        load_audio(path, AudioLimits(seconds=2.5))
+    with pytest.raises(DetectorError, match="8000 Hz; 16000 to 48000 Hz"):
+        load_audio(path, AudioLimits(min_rate=16_000, max_rate=48_000))
+
+
+def test_tags_that_are_not_utf_8_do_not_stop_the_sound(tmp_path: Path) -> None:
+    path = tmp_path / "clip.wav"
+    path.write_bytes(damaged_audio._tagged())
+    assert load_audio(path).size == SAMPLE_RATE // 2
+
+
 def test_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audio, "MAX_SECONDS", 3600)
     path = tmp_path / "clip.flac"
@@ -304,6 +337,39 @@ def test_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         load_audio(path)
     monkeypatch.setattr(audio, "MAX_SECONDS", 3601)
     assert load_audio(path).size == 3601 * SAMPLE_RATE
+
+
+# ---- block by block
+
+
+@pytest.mark.parametrize("rate", [SAMPLE_RATE, 44_100])
+def test_blocks_are_what_is_read_at_once(tmp_path: Path, rate: int) -> None:
+    path = tmp_path / "clip.flac"
+    soundfile.write(path, sine(rate, seconds=30.0), rate)
+    blocks = list(stream_audio(path))
+    assert len(blocks) > 4
+    assert max(map(len, blocks)) < 5 * SAMPLE_RATE
+    np.testing.assert_array_equal(np.concatenate(blocks), load_audio(path))
+
+
+def test_a_block_is_read_when_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, sine(SAMPLE_RATE, seconds=60.0), SAMPLE_RATE)
+    frames, original = [], audio._mono
+    monkeypatch.setattr(
+        audio, "_mono", lambda frame, *rest: frames.append(frame.samples) or original(frame, *rest)
+    )
+    blocks = stream_audio(path)
+    assert frames == []
+    first = next(blocks)
+    assert sum(frames) <= len(first) + max(frames)
+
+
+def test_a_recording_claims_its_length(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "clip.flac", sine(44_100, seconds=3.0), 44_100)
+    assert claimed_seconds(tmp_path / "clip.flac") == pytest.approx(3.0, abs=0.01)
+    with pytest.raises(DetectorError, match="does not exist"):
+        claimed_seconds(tmp_path / "no.flac")
 
 
 # ---- the rest

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 import detectors
-from detectors import score
+from detectors import decoders, score
 from detectors.__main__ import COMMANDS, build_parser, main
 from detectors.audio import SAMPLE_RATE
 from detectors.detection import Detection, Window, p_spoof_of
@@ -23,12 +23,39 @@ from detectors.score_files import FORMATS, Row
 ENCODERS = {"mp3": "libmp3lame", "m4a": "aac", "ogg": "libopus"}
 
 
+class FakeHearing:
+    """A clip before a FakeDetector, which judges it at its end."""
+
+    done = True
+
+    def __init__(self, detector: "FakeDetector") -> None:
+        self.detector, self.blocks = detector, []
+
+    def feed(self, block: np.ndarray) -> None:
+        self.blocks.append(block)
+
+    def end(self) -> None:
+        self.found = self.detector.analyze(np.concatenate(self.blocks))
+
+    def detection(self) -> Detection:
+        return self.found
+
+
 class FakeDetector:
     """Scores a clip by its level; what it saw is counted, so that skipped work shows."""
 
     def __init__(self, name: str, preset: str = "mini", version: str = "abc123") -> None:
         self.name, self.preset, self.version = name, preset, version
         self.seen: list[int] = []
+
+    def batches(self) -> "FakeDetector":
+        return self
+
+    def hear(self) -> FakeHearing:
+        return FakeHearing(self)
+
+    def flush(self) -> None:
+        """Nothing waits here: each clip is judged at its end."""
 
     def analyze(self, wave: np.ndarray) -> Detection:
         self.seen.append(wave.size)
@@ -148,8 +175,8 @@ def test_all_detectors_share_one_decode_and_one_row_for_a_bad_file(
     folder_of_20: Path, tmp_path: Path, loader: Loader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[Path] = []
-    original = score.load_audio
-    monkeypatch.setattr(score, "load_audio", lambda path: decoded.append(path) or original(path))
+    original = decoders.stream_audio
+    monkeypatch.setattr(decoders, "stream_audio", lambda path: decoded.append(path) or original(path))
     out = tmp_path / "out.jsonl"
     assert run_score(folder_of_20, "--out", out) == 1
     assert len(decoded) == len(set(decoded)) == 20
@@ -500,7 +527,7 @@ def test_out_may_be_a_link_or_a_device(three: Path, tmp_path: Path) -> None:
     ("arguments", "reason"),
     [
         (["score"], "PATH"),
-        (["score", "x.wav", "--format", "xml"], "'jsonl', 'csv', 'scores'"),
+        (["score", "x.wav", "--format", "xml"], "'jsonl', 'csv', 'scores', 'parquet'"),
         (["score", "x.wav", "--limit", "0"], "at least 1, not 0"),
         (["judge"], "'score', 'evaluate', "),
         ([], "COMMAND"),

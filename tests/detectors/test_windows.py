@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.windows import Span, cut, spans, tile
+from detectors.windows import Cutter, Span, cut, spans, tile
 
 
 @st.composite
@@ -83,3 +83,20 @@ def test_a_clip_without_samples_is_refused() -> None:
         spans(0, 4, 2)
     with pytest.raises(ValueError, match="without samples"):
         tile(np.empty(0, np.float32), 4)
+
+
+@given(clips(), st.lists(st.integers(0, 3_000), min_size=1, max_size=8))
+def test_a_clip_in_blocks_is_cut_like_the_whole(clip: tuple[int, int, int], sizes: list[int]) -> None:
+    samples, window, hop = clip
+    wave = np.arange(samples, dtype=np.float32)
+    ends = sorted({samples, *(min(samples, end) for end in np.cumsum(sizes).tolist())})
+    cutter, found, longest = Cutter(window, hop), [], 0
+    for start, end in zip([0, *ends], ends, strict=False):
+        found += cutter.feed(wave[start:end])
+        longest = max(longest, len(cutter._held))
+    found.append(cutter.rest())
+    assert cutter.samples == samples
+    assert [span for span, _ in found] == spans(samples, window, hop)
+    for span, piece in found:
+        np.testing.assert_array_equal(piece, cut(wave, span, window))
+    assert longest <= 2 * window  # between blocks it holds what later windows need, and no more

@@ -1,0 +1,173 @@
+"""Clips on their way through a detector: they come block by block, their windows go in full batches.
+
+A window is of one length whatever its clip, so windows of several clips share a batch as they come;
+nothing is padded and no sorting by length is needed.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from detectors.audio import SAMPLE_RATE
+from detectors.calibration import Calibration
+from detectors.detection import Detection, Window, p_spoof_of
+from detectors.errors import DetectorError
+from detectors.models import Countermeasure, Judgement
+from detectors.timeline import Timeline
+from detectors.windows import Cutter, Span
+
+#: Below this there is too little speech in a clip for any verdict.
+MIN_SECONDS = 0.5
+
+
+class Judge(NamedTuple):
+    """What of a detector is needed to judge windows."""
+
+    name: str
+    model: Countermeasure
+    calibration: Calibration
+    device: str
+
+
+class Batches:
+    """Windows of any number of clips, gathered until they fill a batch of `size`, then judged together."""
+
+    def __init__(self, judge: Judge, size: int) -> None:
+        self.judge, self.size = judge, size
+        self._waiting: list[tuple[Hearing, Span, np.ndarray]] = []
+
+    def hear(self, maps: bool = False) -> "Hearing":
+        """Begin with a clip. maps: whether its detection is to have them."""
+        return Hearing(self, maps)
+
+    def add(self, clip: "Hearing", span: Span, window: np.ndarray) -> None:
+        """window: float32 [window_samples] of `clip`."""
+        self._waiting.append((clip, span, window))
+        if len(self._waiting) >= self.size:
+            self.flush()
+
+    def flush(self) -> None:
+        """Judge the windows that wait, however few."""
+        group, self._waiting = self._waiting, []
+        if group:
+            self._answer(group)
+
+    def _answer(self, group: list[tuple["Hearing", Span, np.ndarray]]) -> None:
+        try:
+            output = self._ask(np.stack([window for *_, window in group]))
+        except Exception as error:
+            if len(group) == 1:
+                group[0][0].fail(error)
+                return
+            # One by one, so that a window which the model cannot take costs its own clip only.
+            for alone in group:
+                self._answer([alone])
+            return
+        scores = output.cm_scores.tolist()
+        for row, (clip, span, _) in enumerate(group):
+            # [1, ...] of each field: what the model says of this window alone.
+            clip.take(span, scores[row], type(output)(*(field[row : row + 1] for field in output)))
+
+    @torch.inference_mode()
+    def _ask(self, windows: np.ndarray) -> Any:
+        """What the model says of windows [b, window_samples], on the CPU."""
+        output: Any = self.judge.model(torch.from_numpy(windows).to(self.judge.device))
+        return type(output)(*(field.float().cpu() for field in output))
+
+
+class Hearing:
+    """One clip before a detector: `feed` its blocks, then `end` it; once it is `done`, see `detection`.
+
+    It holds a window or two of sound, a few numbers for each window and, for maps, what the model says
+    of each frame: with XLS-R's 24 layers 17 MB for an hour.
+    """
+
+    def __init__(self, batches: Batches, maps: bool) -> None:
+        self._batches, self._maps = batches, maps
+        config = batches.judge.model.config
+        self._cutter = Cutter(config.window_samples, config.hop_samples)
+        self._has_sound = self._ended = False
+        self._asked = 0
+        self._error: Exception | None = None
+        self._answers: list[tuple[Span, Judgement]] = []
+        #: Those that are judged, in order.
+        self.windows: list[Window] = []
+
+    @property
+    def seconds(self) -> float:
+        """Length of what was fed so far."""
+        return self._cutter.samples / SAMPLE_RATE
+
+    def feed(self, block: np.ndarray) -> None:
+        """The next float32 [s], 16 kHz mono. Raises DetectorError when it holds NaN or infinity."""
+        if not np.isfinite(block).all():
+            raise DetectorError(
+                "This clip has samples that are not numbers; export it again from its source."
+            )
+        self._has_sound = self._has_sound or bool(block.any())
+        for span, window in self._cutter.feed(block):
+            self._add(span, window)
+
+    def end(self) -> None:
+        """Nothing follows. Raises DetectorError when the clip was below 0.5 s or silent throughout."""
+        if self.seconds < MIN_SECONDS:
+            raise DetectorError(
+                f"This clip is {self.seconds:.2f} s long; at least {MIN_SECONDS} s of speech is needed, "
+                "and 2 s or more is better. Try a longer recording."
+            )
+        if not self._has_sound:
+            raise DetectorError("This clip is silent throughout: there is no voice to judge.")
+        self._add(*self._cutter.rest())
+        self._ended = True
+
+    @property
+    def done(self) -> bool:
+        """Whether every window was judged, or one cannot be."""
+        return self._error is not None or (self._ended and len(self.windows) == self._asked)
+
+    def detection(self) -> Detection:
+        """The judgement of the whole clip, once it is `done`. Raises what the model raised on it."""
+        if self._error:
+            raise self._error
+        name, _, calibration, device = self._batches.judge
+        score = float(np.mean([window.score for window in self.windows]))
+        llr = calibration.llr(score)
+        maps = self._drawn() if self._maps else {}
+        return Detection(name, score, llr, p_spoof_of(llr), self.windows, self.seconds, device, maps)
+
+    def take(self, span: Span, score: float, answer: Judgement) -> None:
+        """What the model says of a window: its CM score, and all of it, b = 1."""
+        llr = self._batches.judge.calibration.llr(score)
+        start, end = span.start / SAMPLE_RATE, span.end / SAMPLE_RATE
+        self.windows.append(Window(start, end, score, llr, p_spoof_of(llr)))
+        if self._maps:
+            self._answers.append((span, answer))
+
+    def fail(self, error: Exception) -> None:
+        """The model cannot take one of the windows."""
+        self._error = error
+
+    def _add(self, span: Span, window: np.ndarray) -> None:
+        self._asked += 1
+        self._batches.add(self, span, window)
+
+    def _drawn(self) -> dict[str, np.ndarray]:
+        window_seconds = self._cutter.window / SAMPLE_RATE
+        spans, answers = zip(*self._answers, strict=True)
+
+        def over_time(values: np.ndarray) -> np.ndarray:
+            _, rows, frames = values.shape
+            timeline = Timeline(rows, self.seconds, frames / window_seconds)
+            for span, of_window in zip(spans, values, strict=True):
+                timeline.add(span.start / SAMPLE_RATE, of_window)
+            return timeline.mean()
+
+        return _joined(list(answers)).maps(over_time)
+
+
+def _joined(answers: list[Any]) -> Judgement:
+    """What the model says of several windows as one."""
+    fields = zip(*answers, strict=True)
+    joined: Judgement = type(answers[0])(*(torch.cat(parts) for parts in fields))
+    return joined
