@@ -52,9 +52,7 @@ class PnBiMamba(nn.Module):
         nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        z = self.norm1(x)
-        forward, backward = self.mamba(torch.cat([z, z.flip(1)])).chunk(2)  # one scan for both directions
-        mixed = forward + backward.flip(1)
+        mixed = self.mamba.both_ways(self.norm1(x))
         return self.feed_forward(self.norm2(mixed)) + x
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
@@ -27,15 +28,33 @@ class XlsrFrontEnd(nn.Module):
 
     def __init__(self, config: FrontEndConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.in_bf16 = config, False
         self.model = Wav2Vec2Model(_wav2vec2_config(config))
         if config.extractor == "log_mel":
             extractor = LogMelExtractor(config.extractor_channels)
             self.model.add_module("feature_extractor", extractor)
 
+    def use_bf16(self) -> None:
+        """Round the weights of linear layers and convolutions to bf16, in place, and compute with them so
+        from now on; for inference only. What goes from layer to layer, and the output, stay fp32."""
+        for module in self.model.modules():
+            # The positional convolution makes its weight from two others at every call; rounding both
+            # would round twice.
+            if isinstance(module, nn.Linear | nn.Conv1d) and not hasattr(module, "parametrizations"):
+                module.to(torch.bfloat16)
+        self.in_bf16 = True
+
     def forward(self, waveform: Tensor) -> Features:
+        if not self.in_bf16:
+            return self._features(waveform)
+        with torch.autocast(waveform.device.type, torch.bfloat16):
+            return self._features(waveform)
+
+    def _features(self, waveform: Tensor) -> Features:
         model: Any = self.model  # transformers' submodules are typed loosely
         x, _ = model.feature_projection(model.feature_extractor(waveform).transpose(1, 2))
+        if self.in_bf16:
+            x = x.float()  # the residual stream: autocast gives sums the type of their parts
         x = x + model.encoder.pos_conv_embed(x)
         streams = []
         for layer in model.encoder.layers:

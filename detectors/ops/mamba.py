@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from detectors.ops.selective_scan import selective_scan
+from detectors.ops.selective_scan import Scan, selective_scan
 
 
 class MambaMixer(nn.Module):
@@ -20,6 +20,7 @@ class MambaMixer(nn.Module):
         inner = expand * dim
         self.dt_rank = math.ceil(dim / 16)
         self.d_state = d_state
+        self.scan: Scan = selective_scan
         self.in_proj = nn.Linear(dim, 2 * inner, bias=False)
         self.conv1d = nn.Conv1d(inner, inner, d_conv, groups=inner, padding=d_conv - 1)
         self.x_proj = nn.Linear(inner, self.dt_rank + 2 * d_state, bias=False)
@@ -66,14 +67,26 @@ class MambaMixer(nn.Module):
         self.out_proj.weight[one] = self.out_proj.weight.sum(dim=0) / (dim - 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        frames = x.shape[1]
         x, gate = self.in_proj(x).chunk(2, dim=-1)
+        return self.out_proj(self._mixed(x) * nn.functional.silu(gate))
+
+    def both_ways(self, x: Tensor) -> Tensor:
+        """forward(x) + forward(x.flip(1)).flip(1), with one scan for both directions.
+
+        What looks at each frame alone is the same in both, so it is computed once: the gate, and the
+        projections, of which the last is linear.
+        """
+        x, gate = self.in_proj(x).chunk(2, dim=-1)
+        onward, backward = self._mixed(torch.cat([x, x.flip(1)])).chunk(2)
+        return self.out_proj((onward + backward.flip(1)) * nn.functional.silu(gate))
+
+    def _mixed(self, x: Tensor) -> Tensor:
+        """What mixes the frames: convolution and scan, [b, t, expand * dim] to the same."""
+        frames, dtype = x.shape[1], x.dtype
         x = self.conv1d(x.transpose(1, 2))[..., :frames].transpose(1, 2)
         x = nn.functional.silu(x)
         dt, b, c = self.x_proj(x).split([self.dt_rank, self.d_state, self.d_state], dim=-1)
         dt = nn.functional.softplus(self.dt_proj(dt))
         # The recurrence compounds rounding, so it runs in fp32 whatever the rest runs in.
-        y = selective_scan(
-            x.float(), dt.float(), -self.A_log.float().exp(), b.float(), c.float(), self.D.float()
-        )
-        return self.out_proj(y.to(gate.dtype) * nn.functional.silu(gate))
+        y = self.scan(x.float(), dt.float(), -self.A_log.float().exp(), b.float(), c.float(), self.D.float())
+        return y.to(dtype)

@@ -1,4 +1,4 @@
-"""The selective scan of Mamba (Gu and Dao, 2023), three ways with one meaning.
+"""The selective scan of Mamba (Gu and Dao, 2023), four ways with one meaning.
 
     h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t        y_t = C_t . h_t + D x_t
 
@@ -6,6 +6,7 @@ per channel d with a state of n numbers. Shapes: x, dt [b, t, d]; A [d, n]; B, C
 result [b, t, d]. `dt` is already positive (after softplus).
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,9 +20,12 @@ except ImportError:
 
 Scan = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
+#: States that `scan_chunked` holds at once: 1 MB of them, so that they stay in a processor's cache.
+CHUNK = 262_144
+
 
 def scan_reference(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """The recurrence as it is written, one step at a time: the yardstick for the other two."""
+    """The recurrence as it is written, one step at a time: the yardstick for the others."""
     state = x.new_zeros(x.shape[0], x.shape[2], A.shape[1])
     outputs = []
     for t in range(x.shape[1]):
@@ -68,6 +72,34 @@ def scan_torch(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor
     return (states * C[:, :, None]).sum(dim=-1) + D * x
 
 
+def scan_chunked(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    """Plain torch for a CPU, without gradients: a few frames at a time, in two buffers that are used again.
+
+    Raises RuntimeError where a gradient is asked for: buffers that are overwritten have none.
+    """
+    frames = x.shape[1]
+    # exp2 is several times as fast as exp in torch on a CPU. The state lies [n, d]: with the many
+    # channels last, every broadcast runs over long rows.
+    rates = (A.T * math.log2(math.e)).contiguous()
+    steps, inputs = dt.transpose(0, 1)[:, :, None], (dt * x).transpose(0, 1)[:, :, None]  # [t, b, 1, d]
+    writes, reads = B.transpose(0, 1)[..., None], C.transpose(0, 1)[:, :, None]  # [t, b, n, 1], [t, b, 1, n]
+    state = x.new_zeros(x.shape[0], *rates.shape)
+    length = min(frames, max(1, CHUNK // state.numel()))
+    decays, states = x.new_empty(2, length, *state.shape)
+    each = list(zip(decays.unbind(), states.unbind(), strict=True))
+    outputs = (D * x).transpose(0, 1)[:, :, None]
+    for first in range(0, frames, length):
+        part = slice(first, min(first + length, frames))
+        here = part.stop - first
+        torch.mul(steps[part], rates, out=decays[:here]).exp2_()
+        torch.mul(inputs[part], writes[part], out=states[:here])
+        for decay, drive in each[:here]:
+            state = drive.addcmul_(decay, state)
+        outputs[part] += reads[part] @ states[:here]
+        state = state.clone()  # it lies in a buffer that the next frames overwrite
+    return outputs.squeeze(2).transpose(0, 1)
+
+
 def scan_kernel(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
     """mamba-ssm's CUDA kernel. Raises RuntimeError when the package is not installed."""
     if _kernel is None:
@@ -80,5 +112,9 @@ def scan_kernel(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tenso
 
 def selective_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
     """The fastest way that works here: the kernel on CUDA where installed, else plain torch."""
-    scan: Scan = scan_kernel if x.is_cuda and _kernel is not None else scan_torch
-    return scan(x, dt, A, B, C, D)
+    values = (x, dt, A, B, C, D)
+    if x.is_cuda and _kernel is not None:
+        return scan_kernel(*values)
+    learns = torch.is_grad_enabled() and any(value.requires_grad for value in values)
+    # On a GPU launches are dear and memory is fast, so few large operations win there.
+    return scan_torch(*values) if learns or x.is_cuda else scan_chunked(*values)

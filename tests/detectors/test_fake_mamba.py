@@ -132,6 +132,12 @@ def test_the_mixer_is_causal():
     assert (difference[20:] > 0).all()
 
 
+@torch.no_grad()
+def test_both_ways_is_the_sum_of_each_way():
+    mixer, x = scrambled(MambaMixer(24, d_state=5, d_conv=3)), frames(17, 24)
+    torch.testing.assert_close(mixer.both_ways(x), mixer(x) + mixer(x.flip(1)).flip(1), **CLOSE)
+
+
 def test_fresh_time_steps_lie_between_a_thousandth_and_a_tenth():
     mixer = MambaMixer(64)
     steps = nn.functional.softplus(mixer.dt_proj.bias)

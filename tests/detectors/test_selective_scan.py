@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from detectors.ops import selective_scan as scans
-from detectors.ops.selective_scan import scan_kernel, scan_reference, scan_torch, selective_scan
+from detectors.ops.selective_scan import (
+    scan_chunked,
+    scan_kernel,
+    scan_reference,
+    scan_torch,
+    selective_scan,
+)
 
 NAMES = ("x", "dt", "A", "B", "C", "D")
 LENGTHS = [1, 2, 7, 16, 100, 201]
@@ -82,11 +88,50 @@ def test_one_gradient_alone_is_the_same_as_among_all(wanted):
     torch.testing.assert_close(alone, among_all, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("frames", LENGTHS)
+@pytest.mark.parametrize("chunk", [1, 100, 10_000_000], ids=["a frame", "some frames", "all frames"])
+@torch.no_grad()
+def test_the_chunked_scan_agrees_with_the_reference(frames, chunk, monkeypatch):
+    monkeypatch.setattr(scans, "CHUNK", chunk)  # 2 * 6 * 4 = 48 states a frame
+    single = inputs(frames)
+    torch.testing.assert_close(scan_chunked(*single), scan_reference(*single), atol=1e-4, rtol=1e-4)
+    double = inputs(frames, torch.float64)
+    torch.testing.assert_close(scan_chunked(*double), scan_reference(*double), atol=1e-11, rtol=1e-11)
+
+
+@torch.no_grad()
+def test_the_chunked_scan_at_fake_mambas_size():
+    random = torch.Generator().manual_seed(0)
+    x, dt = torch.randn(2, 8, 201, 144, generator=random)
+    B, C = torch.randn(2, 8, 201, 16, generator=random)
+    A = -torch.arange(1, 17).float().repeat(144, 1)
+    values = (x, torch.nn.functional.softplus(dt - 3), A, B, C, torch.ones(144))
+    torch.testing.assert_close(scan_chunked(*values), scan_reference(*values), atol=1e-4, rtol=1e-4)
+
+
+def test_where_a_gradient_is_asked_for_the_scan_that_has_one_is_taken(monkeypatch):
+    taken = []
+    for name in ("scan_torch", "scan_chunked"):
+        monkeypatch.setattr(scans, name, lambda *_, name=name: taken.append(name))
+    selective_scan(*inputs(3))
+    with torch.no_grad():
+        selective_scan(*inputs(3))
+    selective_scan(*(value.detach() for value in inputs(3)))
+    assert taken == ["scan_torch", "scan_chunked", "scan_chunked"]
+
+
+def test_the_chunked_scan_refuses_to_lose_a_gradient():
+    with pytest.raises(RuntimeError, match="out="):
+        scan_chunked(*inputs(3))
+
+
 def test_memory_layout_does_not_matter():
     values = inputs(50)
     turned = tuple(v.detach().mT.contiguous().mT.requires_grad_() if v.ndim == 3 else v for v in values)
     assert not turned[0].is_contiguous()
     assert_same(result_and_gradients(scan_torch, turned), result_and_gradients(scan_reference, values), 1e-4)
+    with torch.no_grad():
+        torch.testing.assert_close(scan_chunked(*turned), scan_chunked(*values), atol=1e-4, rtol=1e-4)
 
 
 def test_a_batch_equals_its_clips_one_by_one():
@@ -108,6 +153,8 @@ def test_extreme_time_steps_stay_finite(scan, dt, rate):
     rates = torch.full_like(A, -rate).requires_grad_()
     for value in result_and_gradients(scan, (x, steps, rates, B, C, D)):
         assert value.isfinite().all()
+    with torch.no_grad():
+        assert scan_chunked(x, steps, rates, B, C, D).isfinite().all()
 
 
 def test_full_forgetting_leaves_only_the_present_frame():
