@@ -90,7 +90,7 @@ def encoder_digest(model: AudioLlm) -> str:
 
     In fp16, so that an encoder which was saved and loaded again counts as the same.
     """
-    parts = ("encoder_", "mel_", "visible_", "relative_", "pool")
+    parts = ("encoder_", "heard_", "mel_", "visible_", "relative_", "pool")
     sizes = {name: value for name, value in asdict(model.config).items() if name.startswith(parts)}
     found = sha256(repr(sizes).encode())
     for name, value in sorted(model.encoder.state_dict().items()):

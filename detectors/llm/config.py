@@ -18,7 +18,8 @@ class LoraSizes:
 class AudioLlmConfig:
     """The defaults are the mini preset: four layers of whisper-base and SmolLM2-135M-Instruct.
 
-    encoder_*: a Whisper encoder, of which the first `encoder_layers` run. visible_range: log10 units below
+    encoder_*: a Whisper encoder, of which the first `encoder_layers` run. heard_layers: those whose outputs
+    stand side by side in the features, counted from 1; empty: the last one alone. visible_range: log10 units below
     the loudest point that the encoder sees; Whisper's own is 8. relative_level: a clip's loudest
     point always lies at the same height, so that its gain cannot be seen. pool: encoder frames (20 ms
     each) that become one audio token. summary: one more token, made from the mean over the whole clip.
@@ -29,6 +30,7 @@ class AudioLlmConfig:
     encoder_hidden: int = 512
     encoder_heads: int = 8
     encoder_ffn: int = 2048
+    heard_layers: tuple[int, ...] = ()
     mel_bands: int = 80
     visible_range: float = 6.0
     relative_level: bool = True
@@ -40,9 +42,20 @@ class AudioLlmConfig:
     base: str = "smollm2-135m-instruct"
     lora: LoraSizes | None = field(default_factory=LoraSizes)
 
+    def __post_init__(self) -> None:
+        if not all(1 <= layer <= self.encoder_layers for layer in self.heard_layers):
+            raise ValueError(f"heard_layers must lie between 1 and {self.encoder_layers}")
+        object.__setattr__(self, "heard_layers", tuple(self.heard_layers))
+
+    @property
+    def feature_size(self) -> int:
+        """Width of what the encoder gives for one frame."""
+        return self.encoder_hidden * max(1, len(self.heard_layers))
+
 
 def audio_llm_config(values: dict[str, Any]) -> AudioLlmConfig:
-    """Rebuild a config from JSON or YAML values. Raises TypeError on a field this version does not know."""
+    """Rebuild a config from JSON or YAML values. Raises TypeError on a field this version does not know,
+    ValueError on layers that the encoder does not have."""
     return AudioLlmConfig(**{**values, "lora": lora_sizes(values.get("lora", LoraSizes()))})
 
 

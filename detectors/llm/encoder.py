@@ -23,7 +23,7 @@ class ShortWhisper(nn.Module):
 
     transformers' encoder insists on 30 s of input, which would make a 3 s clip ten times as dear. Its
     own layers are run here on the frames that there are. With fewer layers than the encoder was trained
-    with, the final norm, which was fitted to its last layer, is left out.
+    with, the final norm, which was fitted to its last layer, is left out. d: config.feature_size.
     """
 
     mel_filters: Tensor
@@ -33,6 +33,7 @@ class ShortWhisper(nn.Module):
     def __init__(self, config: AudioLlmConfig) -> None:
         super().__init__()
         self.visible_range, self.relative_level = config.visible_range, config.relative_level
+        self.heard_layers = config.heard_layers or (config.encoder_layers,)
         self.encoder: Any = WhisperEncoder(_whisper_config(config))
         # Whether the final norm is applied: a buffer, so that a checkpoint keeps it.
         self.register_buffer("normed", torch.zeros(()))
@@ -45,9 +46,13 @@ class ShortWhisper(nn.Module):
         x = nn.functional.gelu(self.encoder.conv1(x))
         x = nn.functional.gelu(self.encoder.conv2(x)).transpose(1, 2)[:, :MAX_FRAMES]
         x = x + self.encoder.embed_positions.weight[: x.shape[1]]
+        outputs = []
         for layer in self.encoder.layers:
             x = layer(x, None)
-        return self.encoder.layer_norm(x) if self.normed else x
+            outputs.append(x)
+        if self.normed:
+            outputs[-1] = self.encoder.layer_norm(x)
+        return torch.cat([outputs[layer - 1] for layer in self.heard_layers], dim=-1)
 
     def log_mel(self, waveform: Tensor) -> Tensor:
         """waveform [b, s] -> [b, bands, s // 160], on Whisper's scale."""

@@ -20,8 +20,8 @@ class Projector(nn.Module):
     def __init__(self, config: AudioLlmConfig) -> None:
         super().__init__()
         self.pool = config.pool
-        self.register_buffer("mean", torch.zeros(config.encoder_hidden))
-        self.register_buffer("std", torch.ones(config.encoder_hidden))
+        self.register_buffer("mean", torch.zeros(config.feature_size))
+        self.register_buffer("std", torch.ones(config.feature_size))
         self.frames = _layers(config)
         self.summary = _layers(config) if config.summary else None
         self.begin = nn.Parameter(torch.randn(config.llm_hidden) * 0.02)
@@ -63,7 +63,7 @@ def _layers(config: AudioLlmConfig) -> nn.Sequential:
     nn.init.normal_(out.weight, std=0.1 * config.projector_hidden**-0.5)
     return nn.Sequential(
         nn.Dropout(config.dropout),
-        nn.Linear(config.encoder_hidden, config.projector_hidden),
+        nn.Linear(config.feature_size, config.projector_hidden),
         nn.GELU(),
         nn.Dropout(config.dropout),
         out,

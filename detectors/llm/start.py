@@ -57,7 +57,7 @@ def make_ready(model: AudioLlm, recipe: LlmRecipe) -> None:
 def _sizes(values: dict[str, Any]) -> AudioLlmConfig:
     try:
         return audio_llm_config(values)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise DetectorError(f"The recipe's model is not one: {error}.") from error
 
 

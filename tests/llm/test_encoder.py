@@ -157,3 +157,20 @@ def test_weights_of_a_ctranslate2_file_are_those_of_transformers() -> None:
     assert positions.shape == (1_500, 16)
     np.testing.assert_allclose(positions[3, 0], np.sin(3.0), atol=1e-5)
     np.testing.assert_allclose(positions[3, 8], np.cos(3.0), atol=1e-5)
+
+
+@torch.inference_mode()
+def test_several_layers_stand_side_by_side() -> None:
+    wave = waves(1, 24_000)
+    both = short_whisper(heard_layers=(1, 2))(wave)
+    first = whisper(75)(mel(wave[0], False), output_hidden_states=True).hidden_states[1]
+    assert both.shape == (1, 75, 32)
+    torch.testing.assert_close(both[..., :16], first, **CLOSE)
+    torch.testing.assert_close(both[..., 16:], short_whisper()(wave), **CLOSE)
+    assert replace(TINY, heard_layers=(1, 2)).feature_size == 32
+
+
+@pytest.mark.parametrize("layers", [(0,), (1, 3)])
+def test_a_layer_that_the_encoder_lacks_is_refused(layers: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="between 1 and 2"):
+        replace(TINY, heard_layers=layers)
