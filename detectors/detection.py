@@ -31,6 +31,11 @@ def p_spoof_of(llr: float, prior_spoof: float = 0.5) -> float:
     return math.exp(log_odds) / (1 + math.exp(log_odds))
 
 
+def shown_probability(p_spoof: float) -> float:
+    """A probability as people are told it: two decimals, and never rounded to a certainty."""
+    return round(min(max(float(p_spoof), 0.01), 0.99), 2)
+
+
 @dataclass(frozen=True)
 class Window:
     """One scored stretch of the clip; `start` and `end` in seconds."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.chat.acoustics import Measured, measure
-from detectors.detection import Detection, Verdict, Window, p_spoof_of, verdict_of
+from detectors.detection import Detection, Verdict, Window, p_spoof_of, shown_probability, verdict_of
 
 __all__ = [
     "TITLES",
@@ -44,7 +44,7 @@ class DetectorFact:
     verdict: Verdict
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "p_spoof", _round(self.p_spoof, 2))
+        object.__setattr__(self, "p_spoof", shown_probability(self.p_spoof))
         object.__setattr__(self, "llr", _round(self.llr, 1))
 
 
@@ -59,7 +59,7 @@ class Part:
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", _round(self.start, 1))
         object.__setattr__(self, "end", _round(self.end, 1))
-        object.__setattr__(self, "p_spoof", _round(self.p_spoof, 2))
+        object.__setattr__(self, "p_spoof", shown_probability(self.p_spoof))
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Robustness:
 @dataclass(frozen=True, kw_only=True)
 class FactSheet:
     """All facts about one clip. Every number is rounded when the sheet is made: probabilities and the like
-    to 2 decimals, seconds and LLRs to 1; so text and checks never round differently.
+    to 2 decimals (never to a certainty, as on the page), seconds and LLRs to 1; so text and checks never round differently.
 
     verdict, llr and p_spoof: of all detectors together, None when none ran. detectors: those that ran, most
     machine-like first. strongest and weakest: the most machine-like and the most human-like part; the same
@@ -105,7 +105,7 @@ class FactSheet:
         if self.llr is not None:
             object.__setattr__(self, "llr", _round(self.llr, 1))
         if self.p_spoof is not None:
-            object.__setattr__(self, "p_spoof", _round(self.p_spoof, 2))
+            object.__setattr__(self, "p_spoof", shown_probability(self.p_spoof))
 
     @property
     def ranking(self) -> list[tuple[DetectorFact, ...]]:
