@@ -19,9 +19,13 @@ COMMANDS = {
     "prepare": ("detectors.llm.prepare", "speech with transcripts, as data for `train audio_llm`"),
     "evaluate-llm": ("detectors.llm.evaluate", "measure how an audio language model answers"),
     "assess": ("detectors.assess", "measure trained detectors per source, and calibrate them"),
+    "results": ("detectors.results", "the table of what assess measured, from the files it wrote"),
+    "robustness": ("detectors.robustness_command", "error rates under codecs, noise, band limits and length"),
+    "verify": ("detectors.evidence.verify", "check a report of an evidence package against its clip"),
     "export": ("detectors.export", "what people labelled, in the form that another tool reads"),
     "ask": ("detectors.ask", "ask a question about a clip, answered from what the detectors found"),
     "finetune": ("detectors.finetune", "make a detector better with what people labelled"),
+    "benchmark": ("detectors.benchmark.command", "speed and memory, ours and others' ways side by side"),
 }
 
 

@@ -1,0 +1,34 @@
+"""Which figures an analysis has data for. No Gradio in here."""
+
+from collections.abc import Callable
+from functools import partial
+
+from matplotlib.figure import Figure
+
+from demo import figures
+from demo.analysis import Analysis
+
+#: The figures that have a form of their own for large screens.
+WITH_WIDE = frozenset({"timeline", "attention"})
+
+#: Draws a figure; True: for a large screen or for paper.
+Draw = Callable[[bool], Figure]
+
+
+def drawings(analysis: Analysis, titles: dict[str, str]) -> dict[str, Draw]:
+    """By key of messages.FIGURES, in reading order. titles: of the detectors, by name."""
+    wave, seconds = analysis.wave, analysis.seconds
+    rows = {titles[name]: detection.windows for name, detection in analysis.detections.items()}
+    maps = {key: array for detection in analysis.detections.values() for key, array in detection.maps.items()}
+    found: dict[str, Draw] = {
+        "timeline": partial(figures.timeline, wave, rows),
+        "log_mel": lambda wide: figures.log_mel(wave),
+        "linear": lambda wide: figures.linear(wave),
+    }
+    if "layer_gates" in maps:
+        found["gates"] = lambda wide: figures.gates(maps["layer_gates"])
+    if "layer_time" in maps:
+        found["layer_time"] = lambda wide: figures.layer_time(maps["layer_time"], seconds)
+    if "attention" in maps:
+        found["attention"] = partial(figures.attention, maps["attention"], seconds)
+    return found
