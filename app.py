@@ -6,6 +6,7 @@ import signal
 import sys
 
 from demo import messages
+from demo.cache import Cache
 from demo.services import Services
 from demo.settings import DEVICES, PRESETS, Settings, SettingsError
 from demo.ui import build_demo, launch_options
@@ -37,7 +38,22 @@ def main(argv: list[str] | None = None) -> int:
     """Serve the page until it is stopped. Returns 2, with a message, when the settings are unusable."""
     args = parser().parse_args(argv)
     try:
-        settings = Settings.from_env(os.environ, preset=args.preset, device=args.device, data=args.data)
+        with Cache(os.environ) as cache:
+            return _serve(args, cache)
+    except OSError as error:
+        return _refuse(messages.CACHE_FOLDER.format(reason=error))
+
+
+def _serve(args: argparse.Namespace, cache: Cache) -> int:
+    try:
+        settings = Settings.from_env(
+            os.environ,
+            preset=args.preset,
+            device=args.device,
+            data=args.data,
+            host=args.host,
+            share="yes" if args.share else None,
+        )
         services = Services(settings)
         demo = build_demo(services)
     except (SettingsError, DetectorError, StoreError) as error:
@@ -45,8 +61,11 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         return _refuse(messages.DATA_FOLDER.format(reason=error))
     signal.signal(signal.SIGTERM, _stop)
+    cache.tidy = services.tidy
+    cache.watch()
     try:
-        demo.launch(server_name=args.host, server_port=args.port, share=args.share, **launch_options())
+        options = launch_options(services)
+        demo.launch(server_name=args.host, server_port=args.port, share=args.share, **options)
     except OSError:  # Gradio's word for a port that is taken
         return _refuse(messages.PORT_BUSY.format(port=args.port))
     finally:

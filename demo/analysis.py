@@ -1,13 +1,16 @@
 """What the app knows about one clip, and the short memory of recent clips."""
 
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from detectors.detection import Detection, Verdict, Window, p_spoof_of, verdict_of
+from detectors.robustness import StressTest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +20,8 @@ class Analysis:
     id: unguessable, so that one visitor cannot name another's clip. sha256: of the original bytes.
     path: the clip as uploaded. wave: float32 [s], 16 kHz mono. detections and versions: by detector,
     for those that ran; unavailable: the reason, for those that did not. llr: natural log, bona fide
-    over spoof, all detectors together; None when none ran. created: UTC, ISO 8601.
+    over spoof, all detectors together; None when none ran. created: UTC, ISO 8601. stress: the stress test,
+    once it was asked for.
     """
 
     id: str
@@ -31,6 +35,7 @@ class Analysis:
     versions: dict[str, str]
     unavailable: dict[str, str]
     llr: float | None
+    stress: StressTest | None = None
 
     @property
     def p_spoof(self) -> float | None:
@@ -92,33 +97,56 @@ class Analysis:
 class RecentAnalyses:
     """The latest analyses by id, bounded in number and in seconds of audio held. Thread-safe.
 
-    The newest one is always kept, however long its clip is.
+    The newest one is always kept, however long its clip is, until nobody has asked for it for `age` seconds.
     """
 
-    def __init__(self, count: int = 32, seconds: float = 2 * 3600) -> None:
-        self.count, self.seconds = count, seconds
+    def __init__(
+        self,
+        count: int = 32,
+        seconds: float = 2 * 3600,
+        age: float = 2 * 3600,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.count, self.seconds, self.age, self._clock = count, seconds, age, clock
         self._items: OrderedDict[str, Analysis] = OrderedDict()
+        self._used: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def add(self, analysis: Analysis) -> None:
         """Remember an analysis and forget the least recently used ones beyond the bounds."""
         with self._lock:
             self._items[analysis.id] = analysis
+            self._used[analysis.id] = self._clock()
             while len(self._items) > 1 and self._over():
-                self._items.popitem(last=False)
+                del self._used[self._items.popitem(last=False)[0]]
+
+    def renew(self, analysis: Analysis) -> None:
+        """Put a newer form of an analysis in its place, unless it was forgotten or deleted meanwhile."""
+        with self._lock:
+            if analysis.id in self._items:
+                self._items[analysis.id] = analysis
 
     def get(self, analysis_id: str) -> Analysis | None:
         """The analysis, now the most recently used one, or None when it is unknown or forgotten."""
+        self.tidy()
         with self._lock:
             if analysis_id in self._items:
                 self._items.move_to_end(analysis_id)
+                self._used[analysis_id] = self._clock()
             return self._items.get(analysis_id)
 
     def forget(self, sha256: str) -> None:
         """Drop all analyses of the clip with these bytes."""
         with self._lock:
             for id in [id for id, analysis in self._items.items() if analysis.sha256 == sha256]:
-                del self._items[id]
+                del self._items[id], self._used[id]
+
+    def tidy(self) -> None:
+        """Drop all analyses that nobody has asked for in a long time: a clip is not kept for ever."""
+        with self._lock:
+            oldest = self._clock() - self.age
+            for id in [id for id, used in self._used.items() if used <= oldest]:
+                del self._items[id], self._used[id]
 
     def _over(self) -> bool:
         held = sum(analysis.seconds for analysis in self._items.values())

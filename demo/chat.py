@@ -10,7 +10,7 @@ from demo import messages
 from demo.analysis import Analysis
 from demo.talkers import LazySpeaker
 from detectors.chat import conversation
-from detectors.chat.facts import FactSheet, measure, sheet_of
+from detectors.chat.facts import FactSheet, Measured, Robustness, measure, sheet_of
 from detectors.chat.talker import MAX_QUESTION, check_question
 from detectors.errors import DetectorError
 
@@ -20,8 +20,8 @@ __all__ = ["MAX_QUESTION", "Chat", "Said", "check_question"]
 TURNS = 4
 #: Characters of an earlier answer that are taken into account.
 MAX_ANSWER = 1000
-#: Sheets of this many clips are kept: to measure a long clip takes a moment.
-SHEETS = 32
+#: Measurements of this many clips are kept: to measure a long clip takes a moment.
+MEASURED = 32
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Chat:
 
     def __init__(self, find: Callable[[str], Analysis], speakers: LazySpeaker) -> None:
         self._find, self._speakers = find, speakers
-        self._sheet = lru_cache(SHEETS)(self._make_sheet)
+        self._measured = lru_cache(MEASURED)(self._measure)
 
     def reason(self) -> str | None:
         """Why the language model does not speak here, as far as is known; None when it may."""
@@ -69,7 +69,7 @@ class Chat:
         stop = stop or Event()
         for doing in self._speakers.wait(stop):
             yield Said(doing, None)
-        sheet, speaker = self._sheet(analysis_id), self._speakers.speaker
+        sheet, speaker = self._sheet(analysis), self._speakers.speaker
         talker = speaker.about(analysis.wave, sheet) if speaker else None
         for reply in conversation.reply(talker, sheet, earlier, question, stop):
             if stop.is_set():
@@ -77,9 +77,14 @@ class Chat:
             wrong = tuple(f"{each.text}: {each.why}" for each in reply.contradictions)
             yield Said(reply.text, reply.speaker, reply.final, wrong)
 
-    def _make_sheet(self, analysis_id: str) -> FactSheet:
-        analysis = self._find(analysis_id)
-        return sheet_of(analysis.detections, analysis.llr, measure(analysis.wave), analysis.unavailable)
+    def _sheet(self, analysis: Analysis) -> FactSheet:
+        stress = analysis.stress
+        robustness = Robustness(stress.held, len(stress.trials)) if stress and stress.trials else None
+        measured = self._measured(analysis.id)
+        return sheet_of(analysis.detections, analysis.llr, measured, analysis.unavailable, robustness)
+
+    def _measure(self, analysis_id: str) -> Measured:
+        return measure(self._find(analysis_id).wave)
 
 
 def _checked(history: Sequence[Any]) -> list[tuple[str, str]]:

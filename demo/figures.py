@@ -6,6 +6,7 @@ long the clip, no figure holds more than COLUMNS columns.
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +16,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
 from detectors.audio import SAMPLE_RATE
-from detectors.detection import Window
+from detectors.detection import INCONCLUSIVE_LLR, Window, p_spoof_of
+from detectors.robustness import StressTest
 
 #: Most columns that a figure draws: about one for each pixel of its width on a large screen.
 COLUMNS = 900
@@ -39,13 +41,11 @@ def timeline(wave: np.ndarray, rows: Mapping[str, Sequence[Window]], wide: bool 
     wave: [s], 16 kHz. rows: title -> windows. wide: for a screen that has the room.
     """
     seconds = len(wave) / SAMPLE_RATE
-    figure = Figure(figsize=(WIDE if wide else NARROW, 1.7 + 0.42 * max(1, len(rows))), layout="constrained")
-    ratios = [1.9] + [0.55] * len(rows)
-    axes = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    axes = _rows(WIDE if wide else NARROW, len(rows))
     low, high = envelope(wave)
     times = (np.arange(len(low)) + 0.5) / len(low) * seconds
     axes[0].fill_between(times, low, high, color="#475569", linewidth=0.4)
-    peak = max(0.02, 1.05 * float(np.abs(wave).max()))
+    peak = max(0.02, 1.05 * float(max(high.max(), -low.min())))
     axes[0].set(ylim=(-peak, peak), ylabel="Amplitude")
     axes[0].locator_params(axis="y", nbins=3)
     for axis, (title, windows) in zip(axes[1:], rows.items(), strict=True):
@@ -58,8 +58,9 @@ def timeline(wave: np.ndarray, rows: Mapping[str, Sequence[Window]], wide: bool 
     for axis in axes:
         _quiet(axis)
     axes[-1].set(xlim=(0, seconds), xlabel="Time (s)")
+    figure: Figure = axes[0].figure
     if rows:
-        _verdict_key(figure, list(axes[1:]))
+        _verdict_key(figure)
     return figure
 
 
@@ -132,11 +133,46 @@ def attention(weights: np.ndarray, seconds: float, wide: bool = False) -> Figure
     return figure
 
 
+def robustness(test: StressTest, wide: bool = False) -> Figure:
+    """One line a stress: p_spoof of all detectors together as a large mark, a disc where the verdict held and
+    a cross where it did not; each detector as a small dot. The dashed line is the unchanged clip.
+    """
+    trials = test.trials
+    height = 0.9 + 0.25 * max(1, len(trials))
+    figure = Figure(figsize=(WIDE if wide else NARROW, height), layout="constrained")
+    axis = figure.subplots()
+    _quiet(axis)
+    axis.axvspan(p_spoof_of(INCONCLUSIVE_LLR), p_spoof_of(-INCONCLUSIVE_LLR), color="#eef1f5", zorder=0)
+    axis.axvline(p_spoof_of(test.llr), color=FAINT, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
+    for row, trial in enumerate(trials):
+        own = list(trial.detectors.values())
+        axis.hlines(row, min(own), max(own), color="#cbd5e1", linewidth=1.2, zorder=2)
+        axis.scatter(own, [row] * len(own), s=9, color="#94a3b8", zorder=3)
+        marker, size = ("o", 46) if trial.held else ("X", 62)
+        colour = VERDICT_COLOURS(trial.p_spoof)
+        axis.scatter(
+            trial.p_spoof, row, s=size, marker=marker, color=colour, edgecolor=INK, linewidth=0.7, zorder=4
+        )
+    axis.set_yticks(range(len(trials)), [trial.title for trial in trials])
+    axis.set(ylim=(len(trials) - 0.4, -0.6), xlim=(-0.02, 1.02))
+    axis.set_xticks([0, 0.5, 1], ["0 human", "undecided", "1 machine"])
+    return figure
+
+
 def webp(figure: Figure) -> bytes:
     """The figure as a WebP image."""
+    return _image(figure, format="webp", pil_kwargs={"quality": 88})
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG image, the same bytes every time: for records that are kept."""
+    return _image(figure, format="png", metadata={"Software": None})
+
+
+def _image(figure: Figure, **how: Any) -> bytes:
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="webp", dpi=DPI, pil_kwargs={"quality": 88})
+    figure.savefig(buffer, dpi=DPI, **how)
     return buffer.getvalue()
 
 
@@ -184,12 +220,14 @@ def power_columns(wave: np.ndarray) -> np.ndarray:
     Short clips have a column every HOP samples. In long ones each column is the mean of
     FRAMES_PER_COLUMN frames out of its stretch, so that the cost has a limit.
     """
-    padded = np.pad(wave, (FRAME // 2, FRAME // 2))
     every = max(1, len(wave) // HOP)
     columns = min(COLUMNS, every)
     each = min(FRAMES_PER_COLUMN, -(-every // columns))
-    starts = (np.arange(columns * each) + 0.5) / (columns * each) * len(wave)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[starts.astype(int)]
+    centres = ((np.arange(columns * each) + 0.5) / (columns * each) * len(wave)).astype(int)
+    # Zeros beyond both ends. Only these frames are copied: an hour's wave must not be held twice.
+    places = centres[:, None] + np.arange(FRAME) - FRAME // 2
+    inside = (places >= 0) & (places < len(wave))
+    frames = np.where(inside, wave[places.clip(0, len(wave) - 1)], np.float32(0))
     spectra = np.fft.rfft(frames * np.hanning(FRAME).astype(np.float32), axis=1)
     power: np.ndarray = (np.abs(spectra) ** 2).reshape(columns, each, -1).mean(axis=1).T
     return power
@@ -218,14 +256,42 @@ def _mel(hz: np.ndarray | float) -> np.ndarray:
     return np.asarray(2595 * np.log10(1 + np.asarray(hz) / 700))
 
 
-# ---- how it is drawn
+# ---- how it is drawn: margins in inches, because matplotlib's own layouts take as long as the drawing
+
+LEFT, RIGHT, BOTTOM, TOP = 0.55, 0.14, 0.46, 0.1
+#: The timeline: its left margin, as quiet clips have long amplitudes; heights of the waveform and of a
+#: detector's row, the gap with the row's title, the key.
+AMPLITUDES, WAVEFORM, ROW, GAP, KEY = 0.72, 0.95, 0.2, 0.24, 0.36
+#: A colour bar: from the axes, its own width, and room for its numbers and its label.
+BAR_GAP, BAR, BAR_TEXT = 0.08, 0.09, 0.55
 
 
 def _figure(wide: bool = False) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDE if wide else NARROW, 2.4), layout="constrained")
-    axis = figure.subplots()
+    figure = Figure(figsize=(WIDE if wide else NARROW, 2.4))
+    axis = _axes(figure, LEFT, BOTTOM, RIGHT, TOP)
     _quiet(axis)
     return figure, axis
+
+
+def _axes(figure: Figure, left: float, bottom: float, right: float, top: float, **how: Any) -> Axes:
+    """New axes, each side so many inches from the figure's."""
+    width, height = figure.get_size_inches()
+    place = (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
+    return figure.add_axes(place, **how)
+
+
+def _rows(width: float, count: int) -> list[Axes]:
+    """Axes for a waveform and, beneath it, `count` rows with the same time axis."""
+    below = BOTTOM + (KEY if count else 0)
+    height = TOP + WAVEFORM + count * (GAP + ROW) + below
+    figure = Figure(figsize=(width, height))
+    axes = [_axes(figure, AMPLITUDES, height - TOP - WAVEFORM, RIGHT, TOP)]
+    for row in range(count):
+        bottom = below + (count - 1 - row) * (GAP + ROW)
+        axes.append(_axes(figure, AMPLITUDES, bottom, RIGHT, height - bottom - ROW, sharex=axes[0]))
+    for axis in axes[:-1]:
+        axis.tick_params(labelbottom=False)
+    return axes
 
 
 def _quiet(axis: Axes) -> None:
@@ -245,17 +311,24 @@ def _spectrogram(figure: Figure, axis: Axes, db: np.ndarray, seconds: float, top
 
 
 def _colour_bar(figure: Figure, axis: Axes, image: ScalarMappable, label: str) -> None:
-    bar = figure.colorbar(image, ax=axis, pad=0.02, aspect=30)
+    width, height = figure.get_size_inches()
+    inner = RIGHT / 2 + BAR_TEXT
+    outer = inner + BAR + BAR_GAP
+    axis.set_position(
+        (LEFT / width, BOTTOM / height, (width - LEFT - outer) / width, (height - BOTTOM - TOP) / height)
+    )
+    bar = figure.colorbar(image, cax=_axes(figure, width - inner - BAR, BOTTOM, inner, TOP))
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=7.5, colors=INK, length=2)
     bar.set_label(label, fontsize=8, color=INK)
 
 
-def _verdict_key(figure: Figure, axes: list[Axes]) -> None:
+def _verdict_key(figure: Figure) -> None:
+    """What the colours mean, at the foot of the figure."""
+    width, height = figure.get_size_inches()
+    place = _axes(figure, 0.15 * width, 0.24, 0.15 * width, height - 0.31)
     mappable = ScalarMappable(Normalize(0, 1), VERDICT_COLOURS)
-    bar = figure.colorbar(
-        mappable, ax=axes, location="bottom", pad=0.04, aspect=45, ticks=[0, 0.5, 1], shrink=0.8
-    )
+    bar = figure.colorbar(mappable, cax=place, orientation="horizontal", ticks=[0, 0.5, 1])
     bar.outline.set_visible(False)
     bar.ax.set_xticklabels(["0 human voice", "0.5", "1 machine-made"])
     bar.ax.tick_params(labelsize=8, colors=INK, length=2)

@@ -14,6 +14,7 @@ from detectors.cards import DetectorCard
 from detectors.detection import INCONCLUSIVE_LLR, Detection, Verdict, p_spoof_of
 from detectors.labels.agreement import Agreement
 from detectors.labels.records import Tombstone
+from detectors.robustness import StressTest
 
 
 def header() -> str:
@@ -62,9 +63,10 @@ def detector_cards(analysis: Analysis, cards: Sequence[DetectorCard]) -> str:
 def figure(key: str, image: bytes, wide_image: bytes | None = None) -> str:
     """A figure with its title, what it shows, and how not to over-read it.
 
-    key: of messages.FIGURES. image: WebP that suits a phone; wide_image: the same for large screens.
+    key: of messages.FIGURES or FIGURES_ON_REQUEST. image: WebP that suits a phone; wide_image: the same for
+    large screens.
     """
-    title, shows, caveat = messages.FIGURES[key]
+    title, shows, caveat = (messages.FIGURES | messages.FIGURES_ON_REQUEST)[key]
     wide = f'<source media="(min-width: 800px)" srcset="{_data_uri(wide_image)}">' if wide_image else ""
     return (
         f'<figure class="sl-card sl-figure{" sl-wide" if wide_image else ""}" id="figure-{key}">'
@@ -78,6 +80,21 @@ def figures(pieces: Sequence[str]) -> str:
     """All figures under one heading, in a grid that becomes one column on a phone."""
     heading = f'<h2 class="sl-section">{messages.FIGURES_HEADING}</h2>'
     return f'{heading}<div class="sl-figures">{"".join(pieces)}</div>'
+
+
+def stressing() -> str:
+    """Room for the progress of a stress test."""
+    return '<div class="sl-stressing"></div>'
+
+
+def stress_test(test: StressTest, seconds: float, image: bytes) -> str:
+    """How stable the verdict is: a sentence and a picture. seconds: of the whole clip."""
+    notes = "".join(f'<p class="sl-meta">{escape(note)}</p>' for note in messages.stress_notes(test, seconds))
+    drawn = figure("robustness", image) if test.trials else ""
+    return (
+        f'<div class="sl-stress" role="status"><p><strong>{escape(messages.stress_held(test))}</strong></p>'
+        f"{drawn}{notes}</div>"
+    )
 
 
 def privacy() -> str:

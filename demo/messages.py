@@ -4,12 +4,14 @@
 is never worded as proof.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from demo.analysis import Analysis
-from detectors.detection import Verdict, Window
+from detectors.detection import Verdict, Window, shown_probability
 from detectors.labels.records import Judgement, Label, Progress
+from detectors.robustness import StressTest
 
 TITLE = "SpoofLens"
 TAGLINE = "Is this voice human or machine-made? Several detectors listen, and show what they went by."
@@ -35,6 +37,7 @@ EMPTY_RESULT = "Add a clip and press “Analyse clip”. The verdict will appear
 READING = "Reading the clip"
 LOADING = "Loading {title}"
 LISTENING = "{title} is listening"
+SO_FAR = "{listening}. Up to {end:.0f} s, most suspicious so far: {p_spoof} at {start:.0f} s"
 LOADING_LLM = "Loading the language model"
 FETCHING = "{doing}: {share:.0%}"
 
@@ -50,6 +53,10 @@ NO_ANSWER = "Choose one of the three answers: human voice, machine-made, or not 
 NO_CONSENT = "Nothing was saved: tick the box to agree that the clip and your label are stored."
 DATA_FOLDER = (
     "The data folder cannot be used: {reason}. Set --data or SPOOFLENS_DATA to a folder you can write to."
+)
+CACHE_FOLDER = (
+    "The folder for uploads cannot be made: {reason}. Set TMPDIR or GRADIO_TEMP_DIR to a folder that you can "
+    "write to."
 )
 PORT_BUSY = (
     "The app could not listen on port {port}: it is taken, or the host is not one of this machine's "
@@ -157,6 +164,54 @@ FIGURES: dict[str, tuple[str, str, str]] = {
         "Attention says where the detector looked, not what it found there.",
     ),
 }
+
+# ---- the stress test
+
+STRESS_BUTTON = "Stress test"
+STRESS_HELP = (
+    "Judges the clip again as it would sound by phone, compressed, in noise, faster or cut short: does the "
+    "verdict hold?"
+)
+STRESSING = "Stress test: {title}"
+NOTHING_TO_STRESS = "No detector judged this clip, so there is no verdict to test."
+VERSION_CHANGED = (
+    "Another version of a detector was put in use since this clip was analysed. Analyse it again, then go on."
+)
+STRESS_NAMES: dict[Verdict, str] = {
+    "spoof": "likely machine-made",
+    "bonafide": "likely a human voice",
+    "inconclusive": "inconclusive",
+}
+STRESS_HELD = "The verdict “{verdict}” held in {held} of {tests} tests"
+STRESS_OPPOSITE = "turned into its opposite in {count} ({titles})"
+STRESS_UNDECIDED = "became inconclusive in {count} ({titles})"
+STRESS_DECIDED = "became a verdict in {count} ({titles})"
+STRESS_NONE = "None of the tests could be done on this clip."
+STRESS_PART = (
+    "Tested on the {seconds:.0f} s with the most sound in them; on those alone the verdict is “{verdict}”."
+)
+STRESS_LEFT_OUT = "Not tested: {titles}."
+#: As FIGURES; drawn when somebody asks for it.
+FIGURES_ON_REQUEST: dict[str, tuple[str, str, str]] = {
+    "robustness": (
+        "Stress test",
+        "Each line is the clip after one change: a large disc where the verdict held, a cross where it did "
+        "not; small dots are the single detectors. The dashed line is the clip as it is, the grey band is "
+        "“inconclusive”.",
+        "That a verdict holds does not make it right: detectors can be wrong in the same way every time.",
+    ),
+}
+
+# ---- the evidence package
+
+EVIDENCE_HEADING = "Evidence package"
+EVIDENCE_HELP = (
+    "One zip for a case file: the report as HTML, PDF and JSON with the clip’s SHA-256, the weights’ hashes, "
+    "all scores, measured error rates and limits, and the figures. The clip itself is not in it. Your saved "
+    "label and the stress test are, if you make them first."
+)
+EVIDENCE_BUTTON = "Make evidence package"
+EVIDENCE_FILE = "Evidence package (zip)"
 
 # ---- the chat
 
@@ -472,6 +527,17 @@ def fetching(share: float, doing: str) -> str:
     return FETCHING.format(doing=doing[:1].upper() + doing[1:], share=share)
 
 
+def listening(title: str, so_far: Sequence[Window]) -> str:
+    """What a detector is doing, and what it found in the windows that it has judged."""
+    doing = LISTENING.format(title=title)
+    if not so_far:
+        return doing
+    worst = max(so_far, key=lambda window: window.p_spoof)
+    return SO_FAR.format(
+        listening=doing, end=so_far[-1].end, p_spoof=number(worst.p_spoof), start=worst.start
+    )
+
+
 def saved(label: dict[str, Any]) -> str:
     """Confirms a saved label in one or two sentences."""
     text = SAVED.format(
@@ -485,8 +551,8 @@ def saved(label: dict[str, Any]) -> str:
 
 
 def number(p_spoof: float) -> str:
-    """A probability as shown everywhere: two digits, and never rounded to a certainty."""
-    return f"{min(max(p_spoof, 0.01), 0.99):.2f}"
+    """A probability as shown everywhere on the page."""
+    return f"{shown_probability(p_spoof):.2f}"
 
 
 def coefficient(value: float | None) -> str:
@@ -497,6 +563,30 @@ def coefficient(value: float | None) -> str:
 def signed(llr: float) -> str:
     """A log-likelihood ratio with its sign, positive for a human voice."""
     return f"{llr:+.2f}".replace("-", "−")
+
+
+def stress_held(test: StressTest) -> str:
+    """One sentence on how stable the verdict is."""
+    if not test.trials:
+        return STRESS_NONE
+    parts = [STRESS_HELD.format(verdict=STRESS_NAMES[test.verdict], held=test.held, tests=len(test.trials))]
+    changed = [trial for trial in test.trials if not trial.held and trial not in test.opposite]
+    other = STRESS_DECIDED if test.verdict == "inconclusive" else STRESS_UNDECIDED
+    for text, trials in ((STRESS_OPPOSITE, test.opposite), (other, changed)):
+        if trials:
+            parts.append(text.format(count=len(trials), titles=", ".join(trial.title for trial in trials)))
+    return "; it ".join(parts) + "."
+
+
+def stress_notes(test: StressTest, seconds: float) -> list[str]:
+    """What a careful reader must know of a stress test: what was and was not tested. seconds: the clip's."""
+    notes = []
+    if test.seconds < seconds:
+        notes.append(STRESS_PART.format(seconds=test.seconds, verdict=STRESS_NAMES[test.verdict]))
+    if test.left_out:
+        told = "; ".join(f"{title} ({reason.rstrip('.')})" for title, reason in test.left_out.items())
+        notes.append(STRESS_LEFT_OUT.format(titles=told))
+    return notes
 
 
 def cautions(analysis: Analysis, title_of: dict[str, str]) -> list[str]:
@@ -618,3 +708,102 @@ VERSION_IN_USE = "In use: version {name}."
 SHIPPED_IN_USE = "In use: the shipped weights."
 USE_VERSION = "Use the chosen one from now on"
 VERSION_CARD = "Model card of the chosen one"
+
+# Limits, permissions and what is refused for them
+
+#: The rates that one visitor has, by their field of demo.limits.Limits: what is counted.
+RATES = {
+    "analyses": "analyses",
+    "questions": "questions",
+    "labels": "labels",
+    "imports": "imports",
+    "guesses": "tries at the token",
+}
+UNKNOWN_LIMIT = "{name} is no limit of this program. There are: {names}."
+BAD_LIMIT = (
+    "{name} is '{value}', but must be a whole number above 0; for a visitor's rate, 0 switches it off."
+)
+FILE_TOO_BIG = (
+    "The file has {size}; at most {limit} can be read here. Cut it into parts, or save it as mp3, m4a or "
+    "opus."
+)
+FILE_REFUSED = (
+    "The file has more than {limit}, the most that can be uploaded here. Cut it into parts, or save it as "
+    "mp3, m4a or opus."
+)
+BAD_BODY = "The request cannot be understood: it is no JSON, or is nested too deeply. Send plain JSON."
+BODY_TOO_BIG = "The request has more than {limit}, the most that is taken. Send less at once."
+NO_LENGTH = "The upload does not say how long it is, so it is not taken. Send a Content-Length."
+DECODING_TOO_LONG = (
+    "Decoding took more than {seconds} s, the longest that is waited, so it was stopped. The file may be "
+    "damaged, or made to keep a program busy: export it again, or cut it into parts."
+)
+DECODING_TOO_BIG = (
+    "Decoding took more than {limit} of memory, the most that is given, so it was stopped. The file may be "
+    "damaged, or made to fill a machine: export it again, or cut it into parts."
+)
+DECODER_CRASHED = (
+    "The decoder could not cope with this file, and was restarted. The file is damaged or was made to break "
+    "programs: export it again as wav, flac or mp3."
+)
+JOB_TOO_LONG = (
+    "The analysis took more than {limit}, the longest that one may take here, so it was stopped. Try a "
+    "shorter part of the clip."
+)
+QUEUE_FULL = "The queue is full: {limit} jobs are waiting. Try again in a minute; nothing of yours is lost."
+TOO_OFTEN = "That is more than {limit:,} {what} in {minutes} minutes, the most for one visitor. {wait}"
+TOO_MANY_BYTES = "That is more than {limit} of uploads in {minutes} minutes, the most for one visitor. {wait}"
+WAIT = "Try again in {minutes}."
+NO_ADDRESSES = (
+    "Addresses are not fetched from here. Download the file, then upload it: only what is uploaded is read."
+)
+OTHER_HOST = (
+    "This app was started for one machine only, but was reached as “{host}”. If strangers may reach it, "
+    "whoever runs it must set SPOOFLENS_PUBLIC=1, which brings limits and permissions; or open "
+    "http://127.0.0.1 instead."
+)
+NOT_SERVED = "This page does not offer that."
+
+ADMIN_ONLY = (
+    "Only the people who run this page may do that. Sign in as one of them, or give the administrator’s "
+    "token on the About tab."
+)
+NO_ADMIN = (
+    "Nobody may do that here: this page can be reached by strangers, and no administrator is named. Whoever "
+    "runs it can set SPOOFLENS_ADMIN to Hugging Face user names, or SPOOFLENS_ADMIN_TOKEN to a long secret."
+)
+NOT_YOUR_LABEL = "Only the person who gave a label can correct it. Save your own without naming another."
+SIGN_IN_TO_LABEL = (
+    "Sign in with Hugging Face (on the About tab), then save: here a label carries your user name."
+)
+ADMIN_HEADING = "For the people who run this page"
+ADMIN_HELP = (
+    "Exports, disagreements, deletion and versions are theirs alone. The token is forgotten after two hours."
+)
+ADMIN_TOKEN_LABEL = "Administrator’s token"
+ADMIN_BUTTON = "Show their tabs"
+ADMIN_WRONG = "That is not the token. Nothing was opened."
+ADMIN_RIGHT = "The tabs are open, for this page and until it is loaded again."
+GUEST = " (guest {code})"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in words, rounded up."""
+    for unit, length in (("hour", 3600), ("minute", 60), ("second", 1)):
+        if seconds >= length or unit == "second":
+            count = max(1, math.ceil(seconds / length))
+            return f"{count} {unit}{'s' if count != 1 else ''}"
+    raise AssertionError("seconds come last")
+
+
+def too_often(kind: str, limit: int, wait: float, span: float) -> str:
+    """A visitor has used up a rate: which, and when to try again. kind: a field of demo.limits.Limits."""
+    again, minutes = WAIT.format(minutes=duration(wait)), round(span / 60)
+    if kind == "uploaded_bytes":
+        return TOO_MANY_BYTES.format(limit=size(limit), minutes=minutes, wait=again)
+    return TOO_OFTEN.format(limit=limit, what=RATES.get(kind, kind), minutes=minutes, wait=again)
+
+
+def file_too_big(bytes_of_file: int, limit: int) -> str:
+    """A file beyond the limit of bytes."""
+    return FILE_TOO_BIG.format(size=size(bytes_of_file), limit=size(limit))

@@ -4,7 +4,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,20 +15,25 @@ import numpy as np
 from demo import messages
 from demo.analysis import Analysis, RecentAnalyses
 from demo.chat import Chat
+from demo.decoding import Decoder
 from demo.deletion import Deletion
+from demo.limits import Deadline
+from demo.permission import Permission
 from demo.settings import Settings
 from demo.talkers import LazySpeaker, lazy_speaker
+from demo.uploads import Limits as ImportLimits
 from demo.workbench import Workbench
 from detectors import registry
-from detectors.audio import SAMPLE_RATE, load_audio, sha256_of
+from detectors.audio import SAMPLE_RATE, sha256_of
 from detectors.calibration import fuse
 from detectors.cards import DetectorCard
-from detectors.detection import Detection
+from detectors.detection import Detection, Window
 from detectors.errors import DetectorError
 from detectors.labels.mirror import HubMirror, NoMirror
-from detectors.labels.records import Label, LabelDraft, clean, regions_within
+from detectors.labels.records import Label, LabelDraft, LabelError, clean, person_of, regions_within
 from detectors.labels.store import LabelStore
 from detectors.progress import Progress
+from detectors.robustness import StressTest, stress_test
 from detectors.versions import Versions
 
 logger = logging.getLogger(__name__)
@@ -60,7 +65,12 @@ class AnyDetector(Protocol):
     name: str
     version: str
 
-    def analyze(self, wave: np.ndarray, progress: Callable[[float], None] | None = None) -> Detection: ...
+    def analyze(
+        self,
+        wave: np.ndarray,
+        progress: Callable[[float], None] | None = None,
+        so_far: Callable[[Sequence[Window]], None] | None = None,
+    ) -> Detection: ...
 
 
 @dataclass(frozen=True)
@@ -98,14 +108,15 @@ class DetectorSource:
 class Services:
     """One per running app, shared by all visitors. Its methods may be called from any thread.
 
-    Raises DetectorError when the device of `settings` is not here.
+    read_audio: reads a recording as load_audio does; None: in a process of its own, within the limits of
+    `settings`. Raises DetectorError when the device of `settings` is not here.
     """
 
     def __init__(
         self,
         settings: Settings,
         source: DetectorSource | None = None,
-        read_audio: Callable[[str], np.ndarray] = load_audio,
+        read_audio: Callable[[str], np.ndarray] | None = None,
         recent: RecentAnalyses | None = None,
         speakers: LazySpeaker | None = None,
     ) -> None:
@@ -114,19 +125,27 @@ class Services:
         self._source = source or DetectorSource.of(self.versions)
         self._device = self._source.device(settings.device)
         self.store = _store(settings)
-        self._read_audio = read_audio
+        self.permission = Permission(settings)
+        self._decoder = Decoder(settings.limits)
+        self._read_audio = read_audio = read_audio or self._decoder
         self._recent = recent or RecentAnalyses()
         self._loaded: dict[str, AnyDetector] = {}
         self._loaded_version: dict[str, str] = {}
         # One each: a language model that is being fetched must not hold up the others.
         self._loading = {name: threading.Lock() for name in self._source.names()}
-        self.workbench = Workbench(self.store, self.judge, self.can_judge, read_audio)
+        limits = ImportLimits(settings.limits.import_files, settings.limits.import_bytes)
+        self.workbench = Workbench(self.store, self.judge, self.can_judge, read_audio, limits)
         self.deletion = Deletion(self.store, self._forget)
         self.chat = Chat(self.recent, speakers or lazy_speaker(self._device))
 
     def close(self) -> None:
         """Send what a mirror of the labels has not sent yet; to be called when the app stops."""
+        self._decoder.close()
         self.store.close()
+
+    def tidy(self) -> None:
+        """Forget the clips that nobody has asked for in a long time."""
+        self._recent.tidy()
 
     def detector_names(self) -> list[str]:
         """Every detector that the app knows, able to run or not, in the order to show them."""
@@ -187,6 +206,31 @@ class Services:
             raise DetectorError(messages.ANALYSIS_GONE)
         return analysis
 
+    def stress(self, analysis_id: str, progress: Progress | None = None) -> StressTest:
+        """Judge a recent clip again under codecs, noise and the like; once for each analysis.
+
+        Raises DetectorError when the analysis is gone, when no detector judged the clip, or when a detector's
+        version has changed since.
+        """
+        analysis = self.recent(analysis_id)
+        if analysis.stress is None:
+            tell = progress or (lambda share, doing: None)
+            judges = {name: self._as_used(analysis, name).analyze for name in analysis.detections}
+            if not judges:
+                raise DetectorError(messages.NOTHING_TO_STRESS)
+            deadline = Deadline(self.settings.limits.job_seconds)
+
+            def stressing(share: float, title: str) -> None:
+                deadline.check()
+                tell(share, messages.STRESSING.format(title=title))
+
+            with deadline.running():
+                found = stress_test(analysis.wave, judges, stressing)
+            analysis = replace(analysis, stress=found)
+            self._recent.renew(analysis)
+        assert analysis.stress is not None
+        return analysis.stress
+
     def save_label(
         self,
         analysis_id: str,
@@ -208,6 +252,7 @@ class Services:
         analysis is no longer in memory. Nothing is stored then.
         """
         analysis = self.recent(analysis_id)
+        self._check_correction(supersedes, annotator)
         stretches = regions_within(regions, analysis.seconds)
         draft = LabelDraft(
             audio_sha256=analysis.sha256,
@@ -226,6 +271,12 @@ class Services:
         )
         return self.store.add(draft, analysis.path)
 
+    def _check_correction(self, label_id: str | None, annotator: str) -> None:
+        """On a public page nobody corrects another person's label, whose id they may have seen somewhere."""
+        before = self.store.get(label_id) if label_id and self.settings.public else None
+        if before and person_of(before.annotator) != person_of(clean(annotator)):
+            raise LabelError(messages.NOT_YOUR_LABEL)
+
     def _forget(self, sha256: str) -> None:
         """A clip was deleted on request: nothing of it stays in memory."""
         self._recent.forget(sha256)
@@ -238,9 +289,11 @@ class Services:
         step = (1 - READING) / max(1, len(ready))
         detections: dict[str, Detection] = {}
         refusals: list[ClipRefusedError] = []
+        deadline = Deadline(self.settings.limits.job_seconds)
         for turn, name in enumerate(ready):
             try:
-                detections[name] = self._judge(name, wave, _Stretch(tell, READING + turn * step, step))
+                stretch = _Stretch(tell, READING + turn * step, step)
+                detections[name] = self._judge(name, wave, stretch, deadline)
             except ClipRefusedError as refusal:
                 refusals.append(refusal)
                 unavailable[name] = str(refusal)
@@ -254,20 +307,36 @@ class Services:
             raise refusals[0]
         return detections, {name: unavailable[name] for name in names if name in unavailable}
 
-    def _judge(self, name: str, wave: np.ndarray, stretch: "_Stretch") -> Detection:
+    def _judge(self, name: str, wave: np.ndarray, stretch: "_Stretch", deadline: Deadline) -> Detection:
         title = self.card(name).title
         stretch.tell(0.0, messages.LOADING.format(title=title))
 
         def fetching(share: float, doing: str) -> None:
             stretch.tell(0.0, messages.fetching(share, doing))
 
+        heard: Sequence[Window] = ()
+
+        def so_far(windows: Sequence[Window]) -> None:
+            nonlocal heard
+            heard = windows
+
+        def listening(share: float) -> None:
+            deadline.check()
+            stretch.tell(share, messages.listening(title, heard))
+
         detector = self._detector(name, fetching)
         try:
-            return detector.analyze(
-                wave, lambda share: stretch.tell(share, messages.LISTENING.format(title=title))
-            )
+            with deadline.running():
+                return detector.analyze(wave, listening, so_far)
         except DetectorError as error:
             raise ClipRefusedError(str(error)) from error
+
+    def _as_used(self, analysis: Analysis, name: str) -> AnyDetector:
+        """The detector that judged a clip. DetectorError when another version has taken its place."""
+        detector = self._detector(name, lambda share, doing: None)
+        if detector.version != analysis.versions[name]:
+            raise DetectorError(messages.VERSION_CHANGED)
+        return detector
 
     def _detector(self, name: str, fetching: Progress) -> AnyDetector:
         preset = self.settings.preset

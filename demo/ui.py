@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from demo import markup, messages
 from demo.examples import read_examples
-from demo.pages import about, deletion, detect, export, team, workbench
+from demo.gate import Gate
+from demo.pages import about, admin, deletion, detect, export, team, workbench
 from demo.services import Services
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -15,8 +17,6 @@ EXAMPLES = ASSETS / "examples"
 
 #: Uploads and drawings that Gradio caches: looked through every half hour, gone after two hours.
 DELETE_CACHE = (1800, 7200)
-#: Half an hour of uncompressed stereo, or many hours of compressed sound.
-MAX_FILE_SIZE = "320mb"
 
 #: Fonts that are on the visitor's machine: nothing is fetched from elsewhere.
 _SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Liberation Sans", "sans-serif"]
@@ -34,18 +34,21 @@ def build_demo(services: Services, examples: Path = EXAMPLES) -> gr.Blocks:
             detect.build(services, clips)
         with gr.Tab(messages.WORKBENCH_TAB) as tab:
             person = workbench.build(services, demo, tab)
-        with gr.Tab(messages.TEAM_TAB) as tab:
+        public = services.settings.public
+        with gr.Tab(messages.TEAM_TAB, visible=not public) as tab:
             team.build(services, tab, person)
-            if not services.settings.label_repo:  # a public Space: no stranger may delete what a team made
-                deletion.build(services, person)
-        with gr.Tab(messages.EXPORT_TAB):
+            deletion.build(services, person)
+        with gr.Tab(messages.EXPORT_TAB, visible=not public) as exporting:
             export.build(services)
         with gr.Tab(messages.ABOUT_TAB):
-            about.build(services, demo, clips)
-    return demo.queue(max_size=32)
+            buttons = about.build(services, demo, clips)
+            if public:
+                admin.build(services, demo, [tab, exporting, *buttons])
+    # Without api_open, a call that belongs in the queue cannot be made past it.
+    return demo.queue(max_size=services.settings.limits.queue, api_open=False)
 
 
-def launch_options(examples: Path = EXAMPLES) -> dict[str, Any]:
+def launch_options(services: Services, examples: Path = EXAMPLES) -> dict[str, Any]:
     """Arguments for `demo.launch` that are the same wherever the app runs.
 
     Every file that Gradio may serve can be read by anyone who reaches the page: only the example
@@ -75,7 +78,10 @@ def launch_options(examples: Path = EXAMPLES) -> dict[str, Any]:
         ),
         "css_paths": [ASSETS / "style.css", ASSETS / "workbench" / "workbench.css"],
         "allowed_paths": [str(examples)] if examples.is_dir() else [],
-        "max_file_size": MAX_FILE_SIZE,
+        "max_file_size": services.settings.limits.file_bytes,
+        "app_kwargs": {
+            "middleware": [Middleware(Gate, settings=services.settings, budget=services.permission.budget)]
+        },
         "strict_cors": True,
         "run_history": False,
         "enable_monitoring": False,

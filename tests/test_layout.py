@@ -51,6 +51,8 @@ def test_imports_are_found_wherever_they_stand() -> None:
         ("detectors/**/*.py", {"demo", "app", "gradio"}),
         ("detectors/metrics.py", {"torch", "transformers", "gradio"}),
         ("detectors/calibration.py", {"torch", "transformers", "gradio"}),
+        ("detectors/intervals.py", {"torch", "transformers", "gradio"}),
+        ("detectors/plots.py", {"torch", "transformers", "gradio", "matplotlib.pyplot"}),
         ("demo/**/*.py", {"app"}),
         ("detectors/labels/**/*.py", {"gradio", "torch", "transformers"}),
         ("demo/figures.py", {"gradio"}),

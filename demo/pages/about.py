@@ -13,8 +13,9 @@ from demo.pages import versions
 from demo.services import Services
 
 
-def build(services: Services, page: gr.Blocks, examples: Sequence[Example] = ()) -> None:
-    """Lay out the tab. Call inside `page`."""
+def build(services: Services, page: gr.Blocks, examples: Sequence[Example] = ()) -> list[gr.Button]:
+    """Lay out the tab and give the buttons that change versions. Call inside `page`."""
+    buttons = []
     gr.HTML(
         f'<h2 class="sl-section">{messages.ABOUT_HEADING}</h2><p class="sl-help">{messages.ABOUT_INTRO}</p>'
         + markup.privacy()
@@ -26,9 +27,10 @@ def build(services: Services, page: gr.Blocks, examples: Sequence[Example] = ())
         if text:
             with gr.Accordion(messages.MODEL_CARD.format(title=card.title), open=False):
                 gr.Markdown(text)
-        versions.build(services, name, card.title, page, partial(model_card, card.folder))
+        buttons.append(versions.build(services, name, card.title, page, partial(model_card, card.folder)))
     if examples:
         gr.HTML(markup.example_credits(examples))
+    return buttons
 
 
 def model_card(folder: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 import html
 import logging
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from threading import Event
@@ -12,16 +13,21 @@ from gradio.events import Dependency
 
 from demo import markup, messages
 from demo.chat import MAX_QUESTION, Said, check_question
+from demo.pages.admin import spend
+from demo.pages.refusal import refusal
 from demo.services import GPU, Services
 from detectors.errors import DetectorError
 
 logger = logging.getLogger(__name__)
 
-#: One question of the visit and what came of it: "question", "answer", and "state", which is a key of
+#: One question of the visit and what came of it: "id", "question", "answer", and "state", which is a key of
 #: messages.CHAT_MARKS. Plain values, as gr.State copies them.
 Exchange = dict[str, str]
 #: States of an answer that is still to come.
 UNFINISHED = ("waiting", "writing")
+
+#: Seconds that Stop leaves to an update that was under way when it was pressed.
+LAST_UPDATE = 1.0
 
 #: Nothing waits in the detectors' queue for these.
 AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -38,7 +44,9 @@ class ChatHandlers:
     """What happens at a question. Holds nothing of a visitor: that is in gr.State."""
 
     def __init__(self, services: Services) -> None:
-        self.chat = services.chat
+        self.services, self.chat = services, services.chat
+        # By exchange id: the answers that are being written, each with an event for its end.
+        self._ended: dict[str, Event] = {}
 
     def ask(
         self, analysis_id: str, question: str, history: list[dict[str, str]] | None = None
@@ -57,10 +65,11 @@ class ChatHandlers:
             the language model tried and that were thrown away); llm_unavailable (why the language model does
             not speak here, or null).
         """
+        spend(self.services, "questions")
         try:
             *_, last = self.chat.ask(analysis_id, question, history or ())
         except DetectorError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise refusal(error) from error
         return {
             "answer": last.text,
             "speaker": last.speaker,
@@ -85,8 +94,10 @@ class ChatHandlers:
                 raise DetectorError(messages.NOTHING_TO_ASK)
             question = check_question(question)
         except DetectorError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-        exchanges = [*_settled(exchanges), _exchange(question, "", "waiting")]
+            raise refusal(error) from error
+        spend(self.services, "questions")
+        new = {"id": secrets.token_hex(8), "question": question, "answer": "", "state": "waiting"}
+        exchanges = [*_settled(exchanges), new]
         emptied = {"value": ""} if typed else {}
         return exchanges, shown(exchanges), *_controls(busy=True, **emptied)
 
@@ -99,23 +110,32 @@ class ChatHandlers:
     ) -> Iterator[tuple[list[Exchange], list[dict[str, Any]]]]:
         """The answer to the last question, as it grows. Closing the iterator stops the language model."""
         *before, last = exchanges
-        stop = Event()
+        stop, ended = Event(), Event()
+        self._ended[last["id"]] = ended
         try:
             for said in self.chat.ask(analysis_id, last["question"], history(before), stop):
-                now = [*before, _exchange(last["question"], said.text, _state(said))]
+                now = [*before, _now(last, said.text, _state(said))]
                 yield now, shown(now)
         except DetectorError as error:
-            now = [*before, _exchange(last["question"], str(error), "failed")]
+            now = [*before, _now(last, str(error), "failed")]
             yield now, shown(now)
         except Exception:
             logger.exception("the chat failed")
-            now = [*before, _exchange(last["question"], messages.CHAT_FAILED, "failed")]
+            now = [*before, _now(last, messages.CHAT_FAILED, "failed")]
             yield now, shown(now)
         finally:
             stop.set()
+            ended.set()
+            self._ended.pop(last["id"], None)
 
     def stop(self, exchanges: list[Exchange]) -> tuple[Any, ...]:
-        """The visitor has heard enough: what is there stays, marked as not checked."""
+        """The visitor has heard enough: what is there stays, marked as not checked.
+
+        The answer was cancelled, but an update of it may be under way: it must not come after the mark.
+        """
+        for exchange in exchanges[-1:]:
+            if ended := self._ended.get(exchange["id"]):
+                ended.wait(LAST_UPDATE)
         exchanges = _settled(exchanges)
         return exchanges, shown(exchanges), *_controls(busy=False)
 
@@ -165,8 +185,8 @@ def _message(role: str, text: str) -> dict[str, Any]:
     return {"role": role, "content": html.escape(text, quote=False)}
 
 
-def _exchange(question: str, answer: str, state: str) -> Exchange:
-    return {"question": question, "answer": answer, "state": state}
+def _now(exchange: Exchange, answer: str, state: str) -> Exchange:
+    return {**exchange, "answer": answer, "state": state}
 
 
 def _state(said: Said) -> str:
@@ -177,10 +197,7 @@ def _state(said: Said) -> str:
 
 def _settled(exchanges: Sequence[Exchange]) -> list[Exchange]:
     """Answers that will never be finished are marked so; what was only progress is no answer at all."""
-    return [
-        _exchange(each["question"], _left(each), "stopped") if each["state"] in UNFINISHED else each
-        for each in exchanges
-    ]
+    return [_now(each, _left(each), "stopped") if each["state"] in UNFINISHED else each for each in exchanges]
 
 
 def _left(unfinished: Exchange) -> str:

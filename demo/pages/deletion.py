@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from demo import markup, messages
+from demo.pages.admin import require_admin
+from demo.pages.refusal import refusal
 from demo.pages.workbench import Person
 from demo.services import Services
 from detectors.labels.records import LabelError
@@ -19,10 +21,11 @@ class DeletionHandlers:
     """What happens at each of the two steps. The hash that was looked up is in gr.State."""
 
     def __init__(self, services: Services) -> None:
-        self.deletion = services.deletion
+        self.services, self.deletion = services, services.deletion
 
     def find(self, sha256: str, file: str | None) -> tuple[str, str | None, gr.Column]:
         """Step one: what is to be deleted, in words; the second step opens."""
+        require_admin(self.services)
         try:
             found = self.deletion.find(sha256 or "", file)
         except LabelError as error:
@@ -31,8 +34,9 @@ class DeletionHandlers:
 
     def delete(self, sha256: str | None, name: str, reason: str) -> tuple[Any, ...]:
         """Step two: delete the clip that was shown, and nothing else."""
+        require_admin(self.services)
         if not sha256:
-            raise gr.Error(messages.DELETE_WHICH, print_exception=False)
+            raise refusal(messages.DELETE_WHICH)
         left = _or_shown(lambda: self.deletion.delete(sha256, name or "", reason or ""))
         return markup.deleted(left), None, gr.Column(visible=False), "", None, ""
 
@@ -78,4 +82,4 @@ def _or_shown(call: Callable[[], Result]) -> Result:
     try:
         return call()
     except LabelError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+        raise refusal(error) from error

@@ -8,8 +8,12 @@ import gradio as gr
 
 from demo import figures, markup, messages
 from demo.analysis import Analysis
+from demo.drawings import WITH_WIDE, drawings
 from demo.examples import Example
-from demo.pages import chat
+from demo.pages import chat, evidence, stress
+from demo.pages.admin import annotator as name_of
+from demo.pages.admin import spend
+from demo.pages.refusal import refusal
 from demo.services import GPU, Services
 from detectors.errors import DetectorError
 from detectors.labels.records import LabelError
@@ -47,6 +51,7 @@ class DetectHandlers:
         """
         if not clip:
             raise _shown(messages.NO_CLIP)
+        spend(self.services, "analyses")
         analysis = _or_shown(
             lambda: self.services.analyze(clip, lambda share, doing: progress(share, desc=doing))
         )
@@ -84,6 +89,8 @@ class DetectHandlers:
         Returns:
             The record as saved: the arguments with id, audio_sha256, scores, versions and created (UTC).
         """
+        annotator = name_of(self.services, annotator)
+        spend(self.services, "labels")
         saved = _or_shown(
             lambda: self.services.save_label(
                 analysis_id,
@@ -153,32 +160,10 @@ class DetectHandlers:
 
 def draw_figures(analysis: Analysis, titles: dict[str, str]) -> list[str]:
     """The figures that this analysis has data for, as HTML, in reading order."""
-    wave, seconds = analysis.wave, analysis.seconds
-    rows = {titles[name]: detection.windows for name, detection in analysis.detections.items()}
-    maps = {key: array for detection in analysis.detections.values() for key, array in detection.maps.items()}
-    pieces = [
-        markup.figure(
-            "timeline",
-            figures.webp(figures.timeline(wave, rows)),
-            figures.webp(figures.timeline(wave, rows, wide=True)),
-        ),
-        markup.figure("log_mel", figures.webp(figures.log_mel(wave))),
-        markup.figure("linear", figures.webp(figures.linear(wave))),
-    ]
-    if "layer_gates" in maps:
-        pieces.append(markup.figure("gates", figures.webp(figures.gates(maps["layer_gates"]))))
-    if "layer_time" in maps:
-        image = figures.webp(figures.layer_time(maps["layer_time"], seconds))
-        pieces.append(markup.figure("layer_time", image))
-    if "attention" in maps:
-        weights = maps["attention"]
-        pieces.append(
-            markup.figure(
-                "attention",
-                figures.webp(figures.attention(weights, seconds)),
-                figures.webp(figures.attention(weights, seconds, wide=True)),
-            )
-        )
+    pieces = []
+    for key, draw in drawings(analysis, titles).items():
+        wide = figures.webp(draw(True)) if key in WITH_WIDE else None
+        pieces.append(markup.figure(key, figures.webp(draw(False)), wide))
     return pieces
 
 
@@ -204,6 +189,7 @@ def build(services: Services, examples: Sequence[Example] = ()) -> None:
             verdict = gr.HTML(
                 markup.empty_result(services.settings.preset, services.device()), elem_id="verdict"
             )
+            stressing = stress.lay_out()
         with gr.Column(elem_classes="sl-aside"):
             if examples:
                 _examples(examples, clip)
@@ -215,6 +201,7 @@ def build(services: Services, examples: Sequence[Example] = ()) -> None:
         fields, save, saved = _label_form()
     with gr.Accordion(messages.DETAILS_HEADING, open=False, visible=False) as details:
         report = gr.JSON(show_label=False, elem_id="report")
+    package = evidence.lay_out()
 
     analyze.click(fn=None, js=SHOW_RESULT, api_visibility="private")
     run = analyze.click(
@@ -233,13 +220,18 @@ def build(services: Services, examples: Sequence[Example] = ()) -> None:
         api_visibility="private",
     )
     shown.success(handlers.draw, [analysis_id], [plots], api_visibility="private", show_progress="minimal")
-    closing = chat.connect(conversation, services, analysis_id, shown)
+    closings = [
+        chat.connect(conversation, services, analysis_id, shown),
+        stress.connect(stressing, services, analysis_id, shown),
+        evidence.connect(package, services, analysis_id, saved_id, shown),
+    ]
     clip.change(
-        lambda: (*handlers.reset(), *closing.handler()),
+        lambda: (*handlers.reset(), *[value for closing in closings for value in closing.handler()]),
         outputs=[
-            verdict, detectors, plots, report, analysis_id, saved_id, form, details, *closing.outputs
+            verdict, detectors, plots, report, analysis_id, saved_id, form, details,
+            *[output for closing in closings for output in closing.outputs],
         ],
-        cancels=[run, *closing.cancels],
+        cancels=[run, *[job for closing in closings for job in closing.cancels]],
         queue=False,  # done before an analysis can be asked for
         api_visibility="private",
         show_progress="hidden",
@@ -291,4 +283,4 @@ def _or_shown(call: Callable[[], Result]) -> Result:
 
 
 def _shown(message: str) -> gr.Error:
-    return gr.Error(message, print_exception=False)
+    return refusal(message)

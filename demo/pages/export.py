@@ -9,6 +9,8 @@ from pathlib import Path
 import gradio as gr
 
 from demo import markup, messages
+from demo.pages.admin import require_admin
+from demo.pages.refusal import refusal
 from demo.services import Services
 from detectors.errors import DetectorError
 from detectors.labels.exports import ExportSummary, write_export
@@ -44,6 +46,7 @@ class ExportHandlers:
         Returns:
             The zip file, and in words what is in it.
         """
+        require_admin(self.services)
         with tempfile.TemporaryDirectory(dir=self.services.settings.data, prefix=".export-") as folder:
             try:
                 summary = write_export(
@@ -56,7 +59,7 @@ class ExportHandlers:
                     link=True,  # only until they are packed
                 )
             except (DetectorError, LabelError) as error:
-                raise gr.Error(str(error), print_exception=False) from error
+                raise refusal(error) from error
             return str(_packed(summary, self.cache)), markup.lines([messages.EXPORTED, *summary.lines()])
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from demo import markup, messages, waveform
+from demo.pages.admin import require_admin
 from demo.pages.workbench import AT_ONCE, ClipShower, Person
 from demo.services import Services
 from demo.workbench import Conflict
@@ -15,19 +16,22 @@ class TeamHandlers:
     """What happens on this tab. Holds nothing of a visitor."""
 
     def __init__(self, services: Services, cache: str) -> None:
-        self.bench = services.workbench
+        self.services, self.bench = services, services.workbench
         self.shower = ClipShower(services, cache)
 
     def figures(self) -> str:
         """Agreement between people, as HTML."""
+        require_admin(self.services)
         return markup.agreement(self.bench.agreement())
 
     def list_conflicts(self, name: str) -> tuple[gr.Dropdown, dict[str, Any]]:
         """The disagreements, and the first of them in the widget."""
+        require_admin(self.services)
         return self._first(name)
 
     def choose(self, sha256: str | None, name: str) -> dict[str, Any]:
         """Show one disagreement in the widget."""
+        require_admin(self.services)
         conflicts = self.bench.conflicts()
         chosen = next((each for each in conflicts if each.item.sha256 == sha256), None)
         return self._message(len(conflicts), name, chosen)
@@ -36,6 +40,7 @@ class TeamHandlers:
         self, name: str, consent: bool, note: str, asked: gr.EventData
     ) -> tuple[gr.Dropdown, dict[str, Any], str]:
         """Keep an answer as the one that settles the matter, and show the next disagreement."""
+        require_admin(self.services)
         try:
             label = self.bench.save(
                 str(asked.sha256),
@@ -54,6 +59,7 @@ class TeamHandlers:
 
     def reveal(self, name: str, asked: gr.EventData) -> dict[str, Any]:
         """Show the detectors' scores of the clip in the widget."""
+        require_admin(self.services)
         sha256, visit = str(asked.sha256), str(asked.visit)
         conflicts = self.bench.conflicts()
         chosen = next((each for each in conflicts if each.item.sha256 == sha256), None)

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from demo import markup, messages
+from demo.pages.admin import require_admin
+from demo.pages.refusal import refusal
 from demo.services import Services
 from detectors.errors import DetectorError
 from detectors.versions import Version, Versions
@@ -45,7 +47,8 @@ class VersionHandlers:
         return _or_shown(lambda: self._versions.get(self.name, self._preset, choice).card)
 
     def use(self, choice: str | None) -> str:
-        """Put the choice in use for everybody, from the next clip on."""
+        """Put the choice in use for everybody, from the next clip on. For administrators."""
+        require_admin(self.services)
         _or_shown(lambda: self._versions.use(self.name, self._preset, choice or None))
         return markup.version_in_use(self._in_use())
 
@@ -76,18 +79,22 @@ def describe(version: Version) -> str:
 
 def build(
     services: Services, name: str, title: str, page: gr.Blocks, shipped_card: Callable[[], str | None]
-) -> None:
-    """Lay out one detector's versions; hidden while there are none. Call inside gr.Blocks."""
+) -> gr.Button:
+    """Lay out one detector's versions; hidden while there are none. Call inside gr.Blocks.
+
+    Gives the button that changes the version, which a public page hides until an administrator comes.
+    """
     handlers = VersionHandlers(services, name, shipped_card)
     with gr.Column(visible=False, elem_id=f"versions-{name}") as column:
         told = gr.HTML()
         choice = gr.Radio([(messages.SHIPPED_WEIGHTS, SHIPPED)], label=messages.VERSIONS.format(title=title))
-        use = gr.Button(messages.USE_VERSION, size="sm")
+        use = gr.Button(messages.USE_VERSION, size="sm", visible=not services.settings.public)
         with gr.Accordion(messages.VERSION_CARD, open=False):
             card = gr.Markdown()
     page.load(handlers.refresh, outputs=[column, choice, told, card], api_visibility="private")
     choice.input(handlers.card, [choice], [card], api_visibility="private")
     use.click(handlers.use, [choice], [told], api_visibility="private")
+    return use
 
 
 def _or_shown(call: Callable[[], Result]) -> Result:
@@ -95,4 +102,4 @@ def _or_shown(call: Callable[[], Result]) -> Result:
     try:
         return call()
     except DetectorError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+        raise refusal(error) from error

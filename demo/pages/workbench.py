@@ -10,8 +10,11 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from demo import markup, messages, waveform
+from demo.pages.admin import annotator, spend
+from demo.pages.refusal import refusal
 from demo.services import GPU, Services
 from demo.workbench import OpenClip
+from detectors.errors import DetectorError
 from detectors.labels.records import Label, LabelError
 
 #: Where the browser keeps the annotator's name. It is no secret, so the key need not be one either;
@@ -51,13 +54,14 @@ class WorkbenchHandlers:
     """What happens at a key, a click or a tick. Holds nothing of a visitor: that is in gr.State."""
 
     def __init__(self, services: Services, cache: str) -> None:
-        self.bench = services.workbench
+        self.services, self.bench = services, services.workbench
         self.shower = ClipShower(services, cache)
 
     # ---- labelling: each answers with a message for the widget
 
     def show(self, name: str, order: str) -> dict[str, Any]:
         """The next clip, unless somebody is at work on one already."""
+        name = self._looking(name)
         return self._answering(name, lambda: self._next(name, order, gentle=True))
 
     def enter(self, name: str, order: str, remembered: str) -> tuple[Any, dict[str, Any]]:
@@ -67,6 +71,7 @@ class WorkbenchHandlers:
 
     def go_on(self, name: str, order: str) -> dict[str, Any]:
         """The next clip, after a look at the scores of the last one."""
+        name = self._looking(name)
         return self._answering(name, lambda: self._next(name, order))
 
     def save(
@@ -82,6 +87,8 @@ class WorkbenchHandlers:
         asked: gr.EventData,
     ) -> tuple[Any, ...]:
         """Save the answer and go on; with `compare`, stay and show what the detectors say."""
+        name = annotator(self.services, name)
+        spend(self.services, "labels")
         try:
             label = self.bench.save(
                 str(asked.sha256),
@@ -100,6 +107,7 @@ class WorkbenchHandlers:
 
     def skip(self, name: str, order: str, asked: gr.EventData) -> dict[str, Any]:
         """Put the clip aside and go on."""
+        name = annotator(self.services, name)
 
         def skip() -> dict[str, Any]:
             self.bench.skip(str(asked.sha256), name)
@@ -109,6 +117,7 @@ class WorkbenchHandlers:
 
     def undo(self, name: str, saved: list[str]) -> tuple[dict[str, Any], list[str]]:
         """Take back the last label that was saved since the page was opened, and show its clip again."""
+        name = annotator(self.services, name)
         if not saved:
             return self._message(name, messages.NOTHING_TO_UNDO), saved
 
@@ -122,6 +131,7 @@ class WorkbenchHandlers:
 
     def reveal(self, name: str, asked: gr.EventData) -> dict[str, Any]:
         """Show the scores of the clip on the page before it is answered."""
+        name = annotator(self.services, name)
 
         def reveal() -> dict[str, Any]:
             opened = self.bench.open(str(asked.sha256), name, reveal=True)
@@ -132,6 +142,7 @@ class WorkbenchHandlers:
 
     def bring_back(self, name: str, order: str) -> dict[str, Any]:
         """Everything that was skipped comes into the queue again."""
+        name = annotator(self.services, name)
 
         def bring_back() -> dict[str, Any]:
             notice = messages.BROUGHT_BACK.format(clips=messages.clips(self.bench.bring_back_skipped(name)))
@@ -155,7 +166,9 @@ class WorkbenchHandlers:
         """Put what was dropped into the queue. Answers with the report and two empty fields for files."""
         paths, turns = [*(files or []), *(folder or [])], count(1)
         if not paths:
-            raise gr.Error(messages.NOTHING_TO_IMPORT, print_exception=False)
+            raise refusal(messages.NOTHING_TO_IMPORT)
+        name = annotator(self.services, name)
+        spend(self.services, "imports")
         try:
             report = self.bench.import_clips(
                 paths,
@@ -169,7 +182,7 @@ class WorkbenchHandlers:
                 ),
             )
         except LabelError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise refusal(error) from error
         return markup.import_report(report), None, None
 
     def wake(self) -> tuple[gr.Timer, str]:
@@ -183,6 +196,13 @@ class WorkbenchHandlers:
         return self.wake()
 
     # ---- inside
+
+    def _looking(self, typed: str) -> str:
+        """The name to look under: whoever would have to sign in to label may look all the same."""
+        try:
+            return self.services.permission.annotator(typed)
+        except DetectorError:
+            return typed
 
     def _answering(self, name: str, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What the call answers, or else the sentence that says why it could not."""

@@ -10,7 +10,7 @@ import soundfile
 from demo.services import DetectorSource, Services
 from demo.settings import Settings
 from demo.talkers import LazySpeaker
-from detectors.audio import SAMPLE_RATE
+from detectors.audio import SAMPLE_RATE, load_audio
 from detectors.cards import DetectorCard
 from detectors.detection import Detection, Window, p_spoof_of
 from detectors.errors import DetectorError
@@ -27,12 +27,21 @@ class FakeDetector:
     def __init__(self, name: str, shift: float = 0.0) -> None:
         self.name, self.version, self.shift = name, f"{name}-v1", shift
 
-    def analyze(self, wave: np.ndarray, progress: Callable[[float], None] | None = None) -> Detection:
+    def analyze(
+        self,
+        wave: np.ndarray,
+        progress: Callable[[float], None] | None = None,
+        so_far: Callable[[list[Window]], None] | None = None,
+    ) -> Detection:
         seconds = len(wave) / SAMPLE_RATE
         if seconds < 0.5:
             raise DetectorError(f"This clip is {seconds:.2f} s long; at least 0.5 s of speech is needed.")
         starts = np.arange(0, max(seconds - 1, 1e-9), 1.0)
         windows = [self._window(wave, start, min(start + 2, seconds)) for start in starts]
+        if progress:
+            progress(0.0)  # nothing is known yet
+        if so_far:
+            so_far(windows)
         if progress:
             progress(1.0)
         llr = float(np.mean([window.llr for window in windows]))
@@ -57,7 +66,12 @@ class FakeDetector:
 class BrokenDetector(FakeDetector):
     """Stops with a bug."""
 
-    def analyze(self, wave: np.ndarray, progress: Callable[[float], None] | None = None) -> Detection:
+    def analyze(
+        self,
+        wave: np.ndarray,
+        progress: Callable[[float], None] | None = None,
+        so_far: Callable[[list[Window]], None] | None = None,
+    ) -> Detection:
         raise RuntimeError("a bug in the model")
 
 
@@ -93,9 +107,18 @@ def fake_card(name: str, preset: str) -> DetectorCard:
 
 
 def fake_services(
-    folder: Path, source: FakeSource | None = None, speakers: LazySpeaker | None = None
+    folder: Path,
+    source: FakeSource | None = None,
+    speakers: LazySpeaker | None = None,
+    settings: Settings | None = None,
 ) -> Services:
-    return Services(Settings(data=folder), (source or FakeSource()).source(), speakers=speakers or silent())
+    """The app's services on this folder. Clips are decoded in this process, which is quicker for tests."""
+    return Services(
+        settings or Settings(data=folder),
+        (source or FakeSource()).source(),
+        load_audio,
+        speakers=speakers or silent(),
+    )
 
 
 def speech_like(seconds: float = 4.0, level: float = 0.3) -> np.ndarray:

@@ -258,6 +258,10 @@ def answers(handlers: ChatHandlers, analysis_id: str, exchanges: list[dict[str, 
     return list(handlers.answer(analysis_id, exchanges))
 
 
+def one_exchange(question: str, answer: str, state: str, id: str = "1") -> dict[str, str]:
+    return {"id": id, "question": question, "answer": answer, "state": state}
+
+
 def test_a_conversation_on_the_page(handlers: ChatHandlers, talker: FakeTalker, analysis_id: str) -> None:
     column, exchanges, conversation, _, *_ = handlers.open()
     assert (column.visible, exchanges, conversation) == (True, [], [])
@@ -267,7 +271,7 @@ def test_a_conversation_on_the_page(handlers: ChatHandlers, talker: FakeTalker, 
     assert {button.interactive for button in suggested} == {False}
     *growing, (exchanges, conversation) = answers(handlers, analysis_id, exchanges)
     assert growing[-1][1][-1]["content"] == messages.CHAT_MARKS["writing"]
-    assert exchanges == [{"question": "Why?", "answer": TRUE, "state": "model"}]
+    assert exchanges == [one_exchange("Why?", TRUE, "model", exchanges[0]["id"])]
     assert conversation[-1]["content"] == "Written by the language model, numbers checked"
     exchanges, *_ = handlers.send("And then?", analysis_id, exchanges)
     answers(handlers, analysis_id, exchanges)
@@ -305,6 +309,28 @@ def test_a_stopped_answer_is_marked_and_does_not_count(
     assert handlers.stop(exchanges)[0] == exchanges
 
 
+def test_the_mark_of_a_stop_comes_after_an_update_under_way(
+    handlers: ChatHandlers, talker: FakeTalker, analysis_id: str
+) -> None:
+    talker.gate = threading.Event()
+    exchanges, *_ = handlers.send("Why?", analysis_id, [])
+    answering, order = handlers.answer(analysis_id, exchanges), []
+    exchanges, _ = next(answering)
+
+    def go_on() -> None:
+        next(answering)
+        order.append("update")
+        answering.close()
+
+    writing = threading.Thread(target=go_on)
+    writing.start()
+    threading.Timer(0.2, talker.gate.set).start()
+    handlers.stop(exchanges)
+    order.append("mark")
+    writing.join()
+    assert order == ["update", "mark"]
+
+
 def test_stopping_reaches_the_model(services: Services, talker: FakeTalker, analysis_id: str) -> None:
     stop = threading.Event()
     answering = services.chat.ask(analysis_id, "Why?", stop=stop)
@@ -318,13 +344,13 @@ def test_stopping_reaches_the_model(services: Services, talker: FakeTalker, anal
 def test_what_was_left_unfinished_is_stopped_by_the_next_question(
     handlers: ChatHandlers, analysis_id: str
 ) -> None:
-    left = [{"question": "Why?", "answer": "Fetching: 3%", "state": "waiting"}]
+    left = [one_exchange("Why?", "Fetching: 3%", "waiting")]
     exchanges, *_ = handlers.send("And now?", analysis_id, left)
-    assert exchanges[0] == {"question": "Why?", "answer": "Stopped.", "state": "stopped"}
+    assert exchanges[0] == one_exchange("Why?", "Stopped.", "stopped")
 
 
 def test_an_analysis_that_is_gone_is_said_in_the_conversation(handlers: ChatHandlers) -> None:
-    exchange = {"question": "Why?", "answer": "", "state": "waiting"}
+    exchange = one_exchange("Why?", "", "waiting")
     ((exchanges, _),) = answers(handlers, "0" * 32, [exchange])
     assert exchanges[0]["state"] == "failed"
     assert "no longer in memory" in exchanges[0]["answer"]
@@ -341,7 +367,7 @@ def test_a_bug_is_logged_and_told_plainly(
         yield
 
     monkeypatch.setattr(handlers.chat, "ask", broken)
-    exchange = {"question": "Why?", "answer": "", "state": "waiting"}
+    exchange = one_exchange("Why?", "", "waiting")
     ((exchanges, _),) = answers(handlers, analysis_id, [exchange])
     assert exchanges[0]["answer"] == messages.CHAT_FAILED
     assert "secret detail" in caplog.text
@@ -374,6 +400,6 @@ def test_the_endpoint_answers_with_who_spoke(
 
 def test_the_model_has_the_last_word_on_no_turn_of_its_own(services: Services, analysis_id: str) -> None:
     """The sheet that the model reads is the one that its answer is held against."""
-    sheet = services.chat._sheet(analysis_id)
+    sheet = services.chat._sheet(services.recent(analysis_id))
     assert turns_of(sheet, [], "Why?")[0].role == "system"
-    assert services.chat._sheet(analysis_id) is sheet  # measured once
+    assert services.chat._sheet(services.recent(analysis_id)).measured is sheet.measured  # measured once

@@ -1,8 +1,6 @@
-"""The chat in a real browser: nothing before an analysis, questions typed and pressed, a new clip.
+"""The chat in a real browser: nothing before an analysis, questions typed and pressed, a stop, a new clip."""
 
-Stopping is tested in test_chat.py: in the browser, an update under way can overtake the stop when busy.
-"""
-
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +16,11 @@ from tests.demo.running import RunningApp, serve
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on PATH")
 
 ANSWER, UNTRUE = "Ask the speaker through a channel you trust.", "It is 0.123 for 77 reasons."
+#: Whether an element lies within the part of the conversation that is scrolled to.
+IN_VIEW = """element => {
+  const frame = element.closest(".bubble-wrap").getBoundingClientRect();
+  return element.getBoundingClientRect().bottom <= frame.bottom + 1;
+}"""
 EVIL = '<img src="http://evil.example/x.png" onerror="window.hacked=1"> <b>why?</b>'
 
 
@@ -71,6 +74,22 @@ def test_a_conversation(app: RunningApp, page: Page, talker: FakeTalker, tmp_pat
     assert UNTRUE not in conversation
     assert page.locator("#conversation .message b, #conversation .message img").count() == 0
     assert page.evaluate("window.hacked") is None
+
+    talker.tries, talker.gate = [ANSWER], threading.Event()
+    page.locator("#question textarea").fill("And now?")
+    page.click("#ask")
+    page.locator("#stop").wait_for()
+    assert not page.locator("#ask").is_visible()
+    page.click("#stop")
+    wait_for_mark(page, "stopped")
+    shown = page.locator("#conversation .bot .message", has_text=messages.CHAT_MARKS["stopped"])
+    page.wait_for_function(IN_VIEW, arg=shown.element_handle())  # the conversation scrolls to its end
+    page.locator("#ask").wait_for()
+    talker.gate.set()
+    page.locator("#question textarea").fill("Once more?")
+    page.click("#ask")
+    wait_for_mark(page, "model", 2)
+    assert "And now?" not in str(talker.asked[-1])  # what was stopped is no part of the conversation
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 390  # nothing hangs over on a phone
     judge_another(page, write_clip(tmp_path / "another.wav", seconds=2.0))

@@ -150,8 +150,9 @@ def test_a_model_card_is_shown_without_its_header(tmp_path: Path) -> None:
 
 
 def test_the_page_sends_nothing_anywhere_and_serves_little(tmp_path: Path) -> None:
-    demo = build_demo(fake_services(tmp_path / "data"), examples=tmp_path / "none")
-    options = launch_options(tmp_path / "none")
+    services = fake_services(tmp_path / "data")
+    demo = build_demo(services, examples=tmp_path / "none")
+    options = launch_options(services, tmp_path / "none")
     assert demo.analytics_enabled is False
     assert options["allowed_paths"] == []
     assert options["strict_cors"] is True

@@ -2,8 +2,11 @@
 
 import hashlib
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +14,11 @@ import soundfile
 
 from demo import messages
 from demo.analysis import Analysis, RecentAnalyses
+from demo.limits import Deadline, Limits
 from demo.services import Services
 from demo.settings import Settings
 from detectors.calibration import fuse
-from detectors.detection import p_spoof_of
+from detectors.detection import Detection, p_spoof_of
 from detectors.errors import DetectorError
 from detectors.labels.records import LabelError
 from detectors.progress import Progress
@@ -27,6 +31,7 @@ from tests.demo.fake_detectors import (
     speech_like,
     write_clip,
 )
+from tests.demo.fake_talkers import silent
 
 
 @pytest.fixture
@@ -64,6 +69,17 @@ def test_progress_grows_from_0_to_1_and_names_the_detectors(tmp_path: Path, clip
     assert shares[0] == 0
     assert shares[-1] == pytest.approx(1)
     assert "Fake-Mamba is listening" in [doing for _, doing in heard]
+
+
+def test_progress_tells_what_was_found_so_far(tmp_path: Path, clip: Path) -> None:
+    said: list[str] = []
+    analysis = fake_services(tmp_path / "data").analyze(clip, lambda share, doing: said.append(doing))
+    windows = analysis.detections["fake_mamba"].windows
+    worst = max(windows, key=lambda window: window.p_spoof)
+    expected = (
+        f"Up to {analysis.seconds:.0f} s, most suspicious so far: {worst.p_spoof:.2f} at {worst.start:.0f} s"
+    )
+    assert f"Fake-Mamba is listening. {expected}" in said
 
 
 def test_what_is_fetched_first_is_told(tmp_path: Path, clip: Path) -> None:
@@ -256,3 +272,52 @@ def test_numbers_are_never_rounded_to_a_certainty() -> None:
     assert [messages.number(p) for p in (0.0, 0.0001, 0.5, 0.93, 0.9999, 1.0)] == [
         "0.01", "0.01", "0.50", "0.93", "0.99", "0.99",
     ]  # fmt: skip
+
+
+# ---- limits
+
+
+def test_a_clip_is_read_in_another_process_unless_told_otherwise(tmp_path: Path, clip: Path) -> None:
+    limits = replace(Limits.public(), seconds=3)
+    services = Services(
+        Settings(data=tmp_path / "data", limits=limits), FakeSource().source(), speakers=silent()
+    )
+    with pytest.raises(DetectorError, match="longer than 3 seconds"):
+        services.analyze(clip)
+    assert services.analyze(write_clip(tmp_path / "short.wav", 2.0)).seconds == 2.0
+    services.close()
+
+
+class SlowDetector(FakeDetector):
+    """Takes a minute of the given clock for each share of the clip that it reports."""
+
+    def __init__(self, name: str, clock: list[float]) -> None:
+        super().__init__(name)
+        self.clock = clock
+
+    def analyze(
+        self, wave: np.ndarray, progress: Callable[[float], None] | None = None, *more: Any
+    ) -> Detection:
+        for share in (0.25, 0.5, 0.75):
+            self.clock[0] += 60
+            if progress:
+                progress(share)
+        return super().analyze(wave, progress, *more)
+
+
+@pytest.mark.parametrize(("seconds", "judged"), [(150, []), (200, ["sls"]), (1000, ["sls", "fake_mamba"])])
+def test_a_job_that_takes_too_long_is_stopped_and_keeps_what_it_has(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, judged: list[str]
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("demo.services.Deadline", lambda limit: Deadline(limit, lambda: clock[0]))
+    source = FakeSource({name: SlowDetector(name, clock) for name in ("sls", "fake_mamba")})
+    settings = Settings(data=tmp_path / "data", limits=replace(Limits(), job_seconds=seconds))
+    services = fake_services(tmp_path, source, settings=settings)
+    if not judged:
+        with pytest.raises(DetectorError, match=r"more than 3 minutes, the longest .* shorter part"):
+            services.analyze(clip)
+        return
+    analysis = services.analyze(clip)
+    assert list(analysis.detections) == judged
+    assert "more than" in analysis.unavailable.get("fake_mamba", "more than")

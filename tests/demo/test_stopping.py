@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import app
+from demo.permission import Permission
+from demo.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +31,12 @@ class StoppedByItself:
 
 
 class ClosedServices:
+    settings = Settings()
+    permission = Permission(settings)
     closed = 0
+
+    def tidy(self) -> None:
+        pass
 
     def close(self) -> None:
         self.closed += 1

@@ -63,7 +63,8 @@ class LabelStore:
         self._files.sweep(self._known)
 
     def audio_path(self, sha256: str) -> Path:
-        """Where the clip with this hash is kept, whether or not it is there yet."""
+        """Where the clip with this hash is kept, whether or not it is there yet. LabelError for no hash."""
+        check_sha256(sha256)
         return self._files.path(sha256)
 
     def add(self, draft: LabelDraft, clip: str | Path) -> Label:
