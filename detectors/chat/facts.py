@@ -82,7 +82,8 @@ class Robustness:
 @dataclass(frozen=True, kw_only=True)
 class FactSheet:
     """All facts about one clip. Every number is rounded when the sheet is made: probabilities and the like
-    to 2 decimals (never to a certainty, as on the page), seconds and LLRs to 1; so text and checks never round differently.
+    to 2 decimals (never to a certainty, as on the page), seconds and LLRs to 1; so text and checks never
+    round differently.
 
     verdict, llr and p_spoof: of all detectors together, None when none ran. detectors: those that ran, most
     machine-like first. strongest and weakest: the most machine-like and the most human-like part; the same
