@@ -41,7 +41,7 @@ def timeline(wave: np.ndarray, rows: Mapping[str, Sequence[Window]], wide: bool 
     wave: [s], 16 kHz. rows: title -> windows. wide: for a screen that has the room.
     """
     seconds = len(wave) / SAMPLE_RATE
-    axes = _rows(WIDE if wide else NARROW, len(rows))
+    figure, axes = _rows(WIDE if wide else NARROW, len(rows))
     low, high = envelope(wave)
     times = (np.arange(len(low)) + 0.5) / len(low) * seconds
     axes[0].fill_between(times, low, high, color="#475569", linewidth=0.4)
@@ -58,7 +58,6 @@ def timeline(wave: np.ndarray, rows: Mapping[str, Sequence[Window]], wide: bool 
     for axis in axes:
         _quiet(axis)
     axes[-1].set(xlim=(0, seconds), xlabel="Time (s)")
-    figure: Figure = axes[0].figure
     if rows:
         _verdict_key(figure)
     return figure
@@ -280,8 +279,8 @@ def _axes(figure: Figure, left: float, bottom: float, right: float, top: float, 
     return figure.add_axes(place, **how)
 
 
-def _rows(width: float, count: int) -> list[Axes]:
-    """Axes for a waveform and, beneath it, `count` rows with the same time axis."""
+def _rows(width: float, count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with axes for a waveform and, beneath it, `count` rows with the same time axis."""
     below = BOTTOM + (KEY if count else 0)
     height = TOP + WAVEFORM + count * (GAP + ROW) + below
     figure = Figure(figsize=(width, height))
@@ -291,7 +290,7 @@ def _rows(width: float, count: int) -> list[Axes]:
         axes.append(_axes(figure, AMPLITUDES, bottom, RIGHT, height - bottom - ROW, sharex=axes[0]))
     for axis in axes[:-1]:
         axis.tick_params(labelbottom=False)
-    return axes
+    return figure, axes
 
 
 def _quiet(axis: Axes) -> None:
