@@ -1,99 +1,70 @@
-"""How often detectors were wrong where it was measured: read from the tables in their model cards.
+"""How often detectors were wrong where it was measured: read from what `assess` wrote beside their weights.
 
-`assess` prints those tables; the last two columns are at the fixed threshold LLR = 0. A card counts only if
-it names the SHA-256 of all weight files that lie beside it.
+It counts only if it tells of these very weights.
 """
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from detectors.audio import sha256_of
+from detectors.checkpoints import weights_digest
+from detectors.errors import DetectorError
+from detectors.results import Results, read_results, results_file
 
-_HEADER = "| | EER % pooled | EER % macro | Cllr | real called fake % | fake called real % |"
-_FIELDS = ("eer_pooled", "eer_macro", "cllr", "real_called_fake", "fake_called_real")
-_COUNTS = re.compile(r"(\d[\d,]*) bona fide and (\d[\d,]*) spoof clips")
-#: How a card speaks of so many detectors together.
-_TOGETHER = {2: "both detectors together", 3: "all three detectors together"}
-#: The two of which cards say "both".
-_PAIR = {"sls", "fake_mamba"}
+#: Ours -> as `assess` has it. The last two are at the fixed threshold LLR = 0.
+_FIELDS = {
+    "eer_pooled": "eer",
+    "eer_macro": "macro_eer",
+    "cllr": "cllr",
+    "real_called_fake": "miss_rate",
+    "fake_called_real": "false_alarm_rate",
+}
 
-
-@dataclass(frozen=True)
-class _Table:
-    """about: the lines before it, back to the table or the heading above, lower case."""
-
-    about: str
-    bonafide: int
-    spoof: int
-    conditions: dict[str, dict[str, float]]
-
-    def facts(self) -> dict[str, Any]:
-        return {
-            "threshold_llr": 0.0,
-            "bonafide": self.bonafide,
-            "spoof": self.spoof,
-            "conditions": self.conditions,
-        }
+logger = logging.getLogger(__name__)
 
 
 def rates_of_one(folder: Path) -> dict[str, Any] | None:
     """Error rates of the weights in a checkpoint folder, in %: threshold_llr, bonafide and spoof (clips that
     it was measured on), conditions. None where nobody measured them."""
-    alone = (t for t in _tables(folder) if not any(words in t.about for words in _TOGETHER.values()))
-    return next((table.facts() for table in alone), None)
+    return _rates([folder], [results_file([folder])])
 
 
 def rates_together(folders: Mapping[str, Path]) -> dict[str, Any] | None:
     """The same of several detectors fused. folders: by name, of all that were fused."""
     if len(folders) == 1:
         return rates_of_one(*folders.values())
-    words = _TOGETHER.get(len(folders))
-    if words is None or (len(folders) == 2 and set(folders) != _PAIR):
-        return None
-    # All of them must be the weights that their cards speak of, though one card holds the table.
-    if not all(_card(folder) for folder in folders.values()):
-        return None
-    found = [[t for t in _tables(folder) if words in t.about] for folder in folders.values()]
-    return next((tables[0].facts() for tables in found if tables), None)
+    beside = sorted({file for folder in folders.values() for file in folder.parent.glob("results-of-*.json")})
+    return _rates(list(folders.values()), beside)
 
 
-def _card(folder: Path) -> str:
-    """The model card, "" when there is none for the weights beside it."""
+def _rates(folders: list[Path], files: Iterable[Path]) -> dict[str, Any] | None:
+    wanted = sorted(weights_digest(folder) for folder in folders)
+    for file in files:
+        found = _read(file)
+        if found is not None and sorted(found.weights) == wanted:
+            return _facts(found)
+    return None
+
+
+def _read(file: Path) -> Results | None:
+    if not file.is_file():
+        return None
     try:
-        text = (folder / "README.md").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""
-    files = list(folder.glob("*.safetensors"))
-    return text if files and all(sha256_of(file) in text for file in files) else ""
+        return read_results(file)
+    except DetectorError as error:
+        logger.warning("%s", error)
+        return None
 
 
-def _tables(folder: Path) -> Iterator[_Table]:
-    about: list[str] = []
-    lines = iter(_card(folder).splitlines())
-    for line in lines:
-        if line.strip() == _HEADER:
-            conditions = dict(_rows(lines))
-            counts = _COUNTS.search(" ".join(about))
-            if counts and conditions:
-                bonafide, spoof = (int(count.replace(",", "")) for count in counts.groups())
-                yield _Table(" ".join(about).lower(), bonafide, spoof, conditions)
-            about = []
-        elif line.startswith(("#", "|")):
-            about = [line]
-        else:
-            about.append(line)
-
-
-def _rows(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, float]]]:
-    """The rows of a table; stops after the line that ends it."""
-    for line in lines:
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if not line.startswith("|") or len(cells) != 1 + len(_FIELDS):
-            return
-        try:
-            yield cells[0], dict(zip(_FIELDS, map(float, cells[1:]), strict=True))
-        except ValueError:  # the line of dashes under the header
-            continue
+def _facts(found: Results) -> dict[str, Any]:
+    first = next(iter(found.conditions.values()))
+    return {
+        "threshold_llr": 0.0,
+        "bonafide": first["bonafide"],
+        "spoof": first["spoof"],
+        "conditions": {
+            name: {ours: of[theirs] for ours, theirs in _FIELDS.items()}
+            for name, of in found.conditions.items()
+        },
+    }

@@ -19,14 +19,14 @@ from detectors.evidence.likelihood import likelihood_ratio, shown, verbal_band
 from detectors.evidence.pdf import COLUMN, lines_of
 from detectors.evidence.report import report_of
 from detectors.evidence.sections import MAX_WINDOWS, plain, sections_of
+from detectors.results import results_file, save_results
 from detectors.robustness import stress_test
 from tests.evidence.cases import (
-    COUNTS,
     HOSTILE,
-    TABLE,
     case_of,
     clip_file,
     label,
+    measured,
     picture,
     put_in_place,
     tiny_weights,
@@ -97,7 +97,7 @@ def test_the_report_says_which_weights_judged_and_how_often_they_err(weights, cl
 
 
 def test_what_was_not_measured_is_called_so(weights, clip) -> None:
-    (weights / "README.md").write_text("# Another card\n\n" + TABLE.format(counts=COUNTS))
+    results_file([weights]).unlink()
     report = report_of(case_of(clip), CREATED)
     assert report["error_rates"] is report["detectors"]["sls"]["error_rates"] is None
     page = html_report(report, [])
@@ -231,30 +231,30 @@ def test_a_likelihood_ratio_has_no_digits_that_nobody_measured() -> None:
     ]
 
 
-def test_error_rates_of_several_are_read_from_the_card_that_has_them(tmp_path) -> None:
+def test_error_rates_of_several_are_those_of_these_weights_together(tmp_path) -> None:
     first, second, third = (tmp_path / name for name in "abc")
-    for folder, counts in (
-        (first, f"(two parameters, both\nconditions together)\n\n{COUNTS}"),
-        (second, "7 bona fide and 9 spoof clips."),
-        (third, COUNTS),
-    ):
+    for folder in (first, second, third):
         folder.mkdir()
         (folder / "model.safetensors").write_bytes(folder.name.encode())
-        text = f"sha256 `{hashlib.sha256(folder.name.encode()).hexdigest()}`\n{TABLE.format(counts=counts)}"
-        if folder == second:
-            text += TABLE.replace("22.2", "20.0").format(counts=f"Both detectors together: {COUNTS}")
-        (folder / "README.md").write_text(text)
+    save_results(results_file([first]), measured([first]))
+    save_results(results_file([second, first]), measured([second, first], real_called_fake=20.0))
     of = {"sls": first, "fake_mamba": second}
-    assert rates_of_one(first)["bonafide"] == 441
-    assert rates_of_one(second)["bonafide"] == 7
+    assert rates_of_one(first)["conditions"]["raw"]["real_called_fake"] == 22.2
+    assert rates_of_one(second) is None
     together = rates_together(of)
     assert (together["spoof"], together["conditions"]["raw"]["real_called_fake"]) == (686, 20.0)
-    assert rates_together({"sls": first, "allm4add": second}) is None  # "both" means another pair
+    assert rates_together({"sls": first, "allm4add": third}) is None
     assert rates_together({**of, "allm4add": third}) is None  # nobody measured these three
-    (first / "adapter_model.safetensors").write_bytes(b"the card knows nothing of it")
+    (first / "adapter_model.safetensors").write_bytes(b"what was measured knows nothing of it")
     assert rates_of_one(first) is None
     assert rates_together(of) is None
     assert rates_of_one(tmp_path / "gone") is None
+
+
+def test_a_damaged_file_of_results_is_no_measurement(weights, caplog) -> None:
+    results_file([weights]).write_text("{}")
+    assert rates_of_one(weights) is None
+    assert "is not what" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["word " * 300, "x" * 900, "", HOSTILE * 10])
