@@ -43,7 +43,8 @@ def measured(folders: Sequence[Path], real_called_fake: float = 22.2) -> Results
     """Made-up results of these weights together."""
     of = {
         "bonafide": 441, "spoof": 686, "eer": 26.3, "macro_eer": 24.0, "cllr": 0.756,
-        "miss_rate": real_called_fake, "false_alarm_rate": 29.3, "eer_interval": [23.0, 29.0], "macro_eer_interval": [20.0, 28.0],
+        "miss_rate": real_called_fake, "false_alarm_rate": 29.3,
+        "eer_interval": [23.0, 29.0], "macro_eer_interval": [20.0, 28.0],
     }  # fmt: skip
     weights = [weights_digest(folder) for folder in folders]
     return Results("dev", [f.name for f in folders], weights, {"raw": of, "shortcuts removed": of})
