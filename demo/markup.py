@@ -97,6 +97,19 @@ def stress_test(test: StressTest, seconds: float, image: bytes) -> str:
     )
 
 
+def section(heading: str) -> str:
+    """A heading within a tab."""
+    return f'<h2 class="sl-section">{escape(heading)}</h2>'
+
+
+def plot(source: str, title: str, described: str) -> str:
+    """A picture with its title; described: for those who cannot see it."""
+    return (
+        f'<figure class="sl-figure"><figcaption>{escape(title)}</figcaption>'
+        f'<img src="{escape(source)}" alt="{escape(described)}" loading="lazy"></figure>'
+    )
+
+
 def privacy() -> str:
     """Where the audio goes."""
     return f'<p class="sl-privacy">{messages.PRIVACY}</p>'

@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from demo import markup, messages
 from demo.examples import read_examples
 from demo.gate import Gate
-from demo.pages import about, admin, deletion, detect, export, team, workbench
+from demo.pages import about, admin, deletion, detect, export, meaning, team, workbench
 from demo.services import Services
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -40,6 +40,8 @@ def build_demo(services: Services, examples: Path = EXAMPLES) -> gr.Blocks:
             deletion.build(services, person)
         with gr.Tab(messages.EXPORT_TAB, visible=not public) as exporting:
             export.build(services)
+        with gr.Tab(messages.MEANING_TAB):
+            meaning.build(ASSETS)
         with gr.Tab(messages.ABOUT_TAB):
             buttons = about.build(services, demo, clips)
             if public:

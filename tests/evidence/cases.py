@@ -45,6 +45,7 @@ def measured(folders: Sequence[Path], real_called_fake: float = 22.2) -> Results
         "bonafide": 441, "spoof": 686, "eer": 26.3, "macro_eer": 24.0, "cllr": 0.756,
         "miss_rate": real_called_fake, "false_alarm_rate": 29.3,
         "eer_interval": [23.0, 29.0], "macro_eer_interval": [20.0, 28.0],
+        "interval_percent": 95, "interval_resamples": 1000, "per_source": {},
     }  # fmt: skip
     weights = [weights_digest(folder) for folder in folders]
     return Results("dev", [f.name for f in folders], weights, {"raw": of, "shortcuts removed": of})

@@ -1,0 +1,25 @@
+"""What the page says about its own reliability comes from files, or is said to be missing."""
+
+from pathlib import Path
+
+from demo import messages
+from demo.pages.meaning import PLOTS, RESULTS, measured, picture
+from detectors.results import save_results
+from tests.evidence.cases import measured as made_up
+from tests.evidence.cases import tiny_weights
+
+
+def test_the_table_is_made_from_what_was_measured(tmp_path: Path) -> None:
+    assert measured(tmp_path) == messages.NOT_MEASURED_HERE
+    folders = [tiny_weights(tmp_path / name) for name in RESULTS[:3]]
+    save_results(tmp_path / RESULTS[3], made_up(folders))
+    assert "26.3 [23.0, 29.0]" in measured(tmp_path)
+
+
+def test_a_plot_is_shown_where_there_is_one(tmp_path: Path) -> None:
+    assert picture(tmp_path, "det") == ""
+    file = tmp_path / PLOTS.format(kind="det")
+    file.parent.mkdir()
+    file.write_bytes(b"picture")
+    assert 'src="data:image/png;base64,cGljdHVyZQ=="' in picture(tmp_path, "det")
+    assert messages.PLOTS["det"][0] in picture(tmp_path, "det")
