@@ -504,22 +504,26 @@ MEANING_TAB = "What scores mean"
 
 MEANING_HEADING = "What the scores mean"
 MEANING_TEXT = """
-- **Score**, from 0.00 (certainly a human voice) to 1.00 (certainly machine-made): how probable it is that the voice is
-  machine-made if, before listening, both were equally likely. Where fakes are rare, it is less probable than the
-  score says; where many are expected, more.
-- **LLR** (log-likelihood ratio, natural logarithm): how many times more usual the clip's traces are in recordings
-  of people than in machine-made speech. 0 says nothing; +2.3 is ten times more usual in recordings, −2.3 ten times
-  more usual in machine-made speech.
-- **Inconclusive**: an LLR between −0.85 and 0.85, which moves the odds by less than 7 to 3. It is an honest outcome.
-- Several detectors count alike: the verdict is the mean of their LLRs. Where they disagree, trust the verdict less.
-- A verdict is about the sound. It does not say who spoke, what was meant, or whether words were cut and rearranged.
+- **Score**, from 0.00 (certainly a human voice) to 1.00 (certainly machine-made): how probable it is
+  that the voice is machine-made if, before listening, both were equally likely. Where fakes are rare,
+  it is less probable than the score says; where many are expected, more.
+- **LLR** (log-likelihood ratio, natural logarithm): how many times more usual the clip's traces are in
+  recordings of people than in machine-made speech. 0 says nothing; +2.3 is ten times more usual in
+  recordings, −2.3 ten times more usual in machine-made speech.
+- **Inconclusive**: an LLR between −0.85 and 0.85, which moves the odds by less than 7 to 3. It is an
+  honest outcome.
+- Several detectors count alike: the verdict is the mean of their LLRs. Where they disagree, trust the
+  verdict less.
+- A verdict is about the sound. It does not say who spoke, what was meant, or whether words were cut and
+  rearranged.
 """
 MEASURED_HEADING = "How often they are wrong"
 MEASURED_TEXT = """
-EER (equal error rate): the share of clips judged wrongly at the threshold where as many human voices are called fake as
-fakes human; 50 % is guessing. "Macro": each generator counts alike. "Shortcuts removed": silence trimmed, bandwidth
-4 kHz, one level for all. The small detectors were measured on generators that their training never saw. The calibration
-was fitted on these same clips, so the plot of it flatters a little.
+EER (equal error rate): the share of clips judged wrongly at the threshold where as many human voices
+are called fake as fakes human; 50 % is guessing. "Macro": each generator counts alike. "Shortcuts
+removed": silence trimmed, bandwidth 4 kHz, one level for all. The small detectors were measured on
+generators that their training never saw. The calibration was fitted on these same clips, so the plot of
+it flatters a little.
 """
 NOT_MEASURED_HERE = "These weights were not measured; `python -m detectors assess` does it."
 PLOTS = {
@@ -534,7 +538,8 @@ PLOTS = {
 }
 PUBLISHED_HEADING = "Published figures"
 PUBLISHED_TEXT = """
-Of the large models, which the `full` preset runs; **none of these figures apply to the small detectors above**. EER in %:
+Of the large models, which the `full` preset runs; **none of these figures apply to the small detectors
+above**. EER in %:
 
 | | ASVspoof 2021 DF | ASVspoof 2021 LA | In-the-Wild |
 |---|---|---|---|
@@ -543,26 +548,27 @@ Of the large models, which the `full` preset runs; **none of these figures apply
 | SLS, reproduced v2 | 3.75 | 3.47 | 12.67 |
 | Fake-Mamba, paper | 1.74 | 0.97 | 5.85 |
 
-A public re-run of Fake-Mamba found 5.83 % on In-the-Wild, but 31.1 % on DeepVoice and 20.1 % on XMAD. Over 14 test sets,
-detectors like AASIST average 34.5 % and XLS-R with SLS 13.8 %: figures from one test set say little about another.
+A public re-run of Fake-Mamba found 5.83 % on In-the-Wild, but 31.1 % on DeepVoice and 20.1 % on XMAD.
+Over 14 test sets, detectors like AASIST average 34.5 % and XLS-R with SLS 13.8 %: figures from one test
+set say little about another.
 """
 FAILURES_HEADING = "Known failures"
 FAILURES_TEXT = """
-- New generators: what a detector never heard it may call human. Of those measured, TranSpeech, WavTokenizer and festival's
-  unit selection come out near chance.
-- Real voices called fake: heavy effects, music behind the voice, old or strongly compressed recordings, speech far
-  from the microphone.
-- Phone calls and messengers remove much of what the detectors listen for. The stress test shows how far a verdict
-  depends on it.
+- New generators: what a detector never heard it may call human. Of those measured, TranSpeech,
+  WavTokenizer and festival's unit selection come out near chance.
+- Real voices called fake: heavy effects, music behind the voice, old or strongly compressed recordings,
+  speech far from the microphone.
+- Phone calls and messengers remove much of what the detectors listen for. The stress test shows how far
+  a verdict depends on it.
 - Less than 2 seconds of speech is little evidence.
 - Splices: a fake word within a real recording is seen at best in the windows, not in the verdict.
 - Mostly English was learnt from; other languages are judged less surely.
 """
 RETENTION_HEADING = "Privacy and retention"
 RETENTION_TEXT = """
-Uploads and figures are deleted after two hours, and when the app stops. Clips with a saved label, and clips added to the
-labelling queue, stay in the data folder until somebody asks for their deletion on the Team tab. Labels are never
-changed; a correction is a new label beside the old one.
+Uploads and figures are deleted after two hours, and when the app stops. Clips with a saved label, and
+clips added to the labelling queue, stay in the data folder until somebody asks for their deletion on
+the Team tab. Labels are never changed; a correction is a new label beside the old one.
 """
 
 ABOUT_HEADING = "About the detectors"
