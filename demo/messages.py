@@ -554,8 +554,8 @@ set say little about another.
 """
 FAILURES_HEADING = "Known failures"
 FAILURES_TEXT = """
-- New generators: what a detector never heard it may call human. Of those measured, TranSpeech,
-  WavTokenizer and festival's unit selection come out near chance.
+- New generators: what a detector never heard it may call human. Of those measured, TranSpeech and
+  festival's unit selection come out near chance, WavTokenizer little better.
 - Real voices called fake: heavy effects, music behind the voice, old or strongly compressed recordings,
   speech far from the microphone.
 - Phone calls and messengers remove much of what the detectors listen for. The stress test shows how far

@@ -71,7 +71,7 @@ _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the mode
 _MINI_SHA256 = {
     "sls": "ea14542bb1f17af1a08091d2621d8e8173fef6a345939c0f4c9f4eef6178cf95",
     "fake_mamba": "7c9746ef4dcb0e87ee88538bca89a822ee825824f0ab7f75ca0e01daa44f4ed5",
-    "allm4add": "3be827a7edd4ec3f9e577fb90581a40210707af68fc07d8aee8d24fdc4dd926d",
+    "allm4add": "fea9118fa6b04925128b3717cb08870d7a808dcaa5231f2f6632e12f74014357",
 }
 _ALLM4ADD_FULL = CACHE / "allm4add-full"
 

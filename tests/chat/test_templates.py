@@ -17,7 +17,7 @@ SLOTS = {"detector": "SLS", "side": "fake", "pct": 40}
 @pytest.mark.parametrize(
     ("question", "answer"),
     [
-        ("Is it fake?", "The verdict is likely machine-made, at 0.93."),
+        ("Is it fake?", "Yes, likely machine-made, at 0.93. This is not proof."),
         ("Which detector has the highest score?", "SLS is the most machine-like, at 0.97."),
         ("what does fake mamba say", "Fake-Mamba gives 0.55, inconclusive."),
         ("Where should I listen?", "The strongest part is 3.0-6.0 s, at 0.97."),
