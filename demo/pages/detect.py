@@ -57,7 +57,7 @@ class DetectHandlers:
         )
         return analysis.report()
 
-    def judge(
+    def analyze_here(
         self,
         clip: str | None,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
@@ -214,7 +214,7 @@ def build(services: Services, examples: Sequence[Example] = ()) -> None:
 
     analyze.click(fn=None, js=SHOW_RESULT, api_visibility="private")
     run = analyze.click(
-        handlers.judge,
+        handlers.analyze_here,
         [clip],
         [report, analysis_id],
         api_visibility="private",

@@ -109,7 +109,7 @@ def test_no_function_opens_a_file_that_was_not_uploaded(running_app: RunningApp,
     secret = write_clip(tmp_path / "secret.wav", seconds=2.0)
     sha256 = sha256_of(secret)
     running_app.services.workbench.import_clips([write_clip(tmp_path / "known.wav", 1.0)], consent=True)
-    for function in stranger.functions("analyze", "judge", "import_clips", "find"):
+    for function in stranger.functions("analyze", "analyze_here", "import_clips", "find"):
         many = stranger.app.demo.fns[function].name == "import_clips"
         for path in hostile_paths(running_app, tmp_path):
             named = [file(path)] if many else file(path)
@@ -189,7 +189,7 @@ def inside() -> Iterator[tuple[str, list[str]]]:
 def test_the_app_fetches_nothing_for_anybody(running_app: RunningApp, inside: tuple[str, list[str]]) -> None:
     address, asked = inside
     stranger = Stranger(running_app)
-    for function in stranger.functions("analyze", "judge", "import_clips", "find"):
+    for function in stranger.functions("analyze", "analyze_here", "import_clips", "find"):
         many = stranger.app.demo.fns[function].name == "import_clips"
         urls = [file(path, url=f"{address}/b.wav") for path in ("", "x.wav")]
         for named in (file(f"{address}/a.wav"), *urls):
@@ -210,8 +210,8 @@ def test_the_app_fetches_nothing_for_anybody(running_app: RunningApp, inside: tu
 def test_anothers_visit_cannot_be_taken_over(running_app: RunningApp, tmp_path: Path) -> None:
     victim, stranger = Stranger(running_app), Stranger(running_app)
     clip = victim.upload(write_clip(tmp_path / "clip.wav", 2.0)).json()[0]
-    (judge,) = victim.functions("judge")
-    report = json.loads(victim.call(judge, [file(clip)]))["data"][0]
+    (analyze_here,) = victim.functions("analyze_here")
+    report = json.loads(victim.call(analyze_here, [file(clip)]))["data"][0]
     shown = victim.functions("show")[0]
     assert report["sha256"] in victim.call(shown, [None])  # the visit itself remembers it
     for forged in (report["analysis_id"], [report["analysis_id"]], {"value": report["analysis_id"]}):

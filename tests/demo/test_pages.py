@@ -47,7 +47,7 @@ def test_a_short_clip_is_a_friendly_error(handlers: DetectHandlers, tmp_path: Pa
 
 
 def test_the_verdict_states_its_direction_limits_device_and_hash(handlers: DetectHandlers, clip: str) -> None:
-    report, analysis_id = handlers.judge(clip)
+    report, analysis_id = handlers.analyze_here(clip)
     verdict, cards, *_ = handlers.show(analysis_id)
     for text in (
         messages.HEADLINES[report["verdict"]],
@@ -63,7 +63,7 @@ def test_the_verdict_states_its_direction_limits_device_and_hash(handlers: Detec
 
 
 def test_every_figure_is_drawn_with_a_caveat(handlers: DetectHandlers, clip: str) -> None:
-    page = handlers.draw(handlers.judge(clip)[1])
+    page = handlers.draw(handlers.analyze_here(clip)[1])
     for key, (title, _, caveat) in messages.FIGURES.items():
         assert f'id="figure-{key}"' in page
         assert title in page
@@ -73,7 +73,7 @@ def test_every_figure_is_drawn_with_a_caveat(handlers: DetectHandlers, clip: str
 def test_without_detectors_the_sound_is_still_drawn(tmp_path: Path, clip: str) -> None:
     source = FakeSource(missing=dict.fromkeys(("sls", "fake_mamba", "allm4add"), "weights are missing"))
     handlers = DetectHandlers(fake_services(tmp_path / "data", source))
-    report, analysis_id = handlers.judge(clip)
+    report, analysis_id = handlers.analyze_here(clip)
     verdict = handlers.show(analysis_id)[0]
     assert "No verdict" in verdict
     assert "No detector ran" in verdict
@@ -82,7 +82,7 @@ def test_without_detectors_the_sound_is_still_drawn(tmp_path: Path, clip: str) -
 
 
 def test_saving_twice_makes_a_correction(handlers: DetectHandlers, clip: str) -> None:
-    report, analysis_id = handlers.judge(clip)
+    report, analysis_id = handlers.analyze_here(clip)
     confirmation, first = save(handlers, analysis_id)
     assert "machine-made, confidence 4 of 5" in confirmation
     assert report["sha256"] in confirmation
@@ -102,7 +102,7 @@ def test_saving_twice_makes_a_correction(handlers: DetectHandlers, clip: str) ->
 def test_an_incomplete_form_says_what_is_missing(
     handlers: DetectHandlers, clip: str, change: dict[str, object], message: str
 ) -> None:
-    _, analysis_id = handlers.judge(clip)
+    _, analysis_id = handlers.analyze_here(clip)
     with pytest.raises(gr.Error, match=message):
         save(handlers, analysis_id, **change)
     assert handlers.services.store.labels() == []
@@ -114,7 +114,7 @@ def test_a_label_needs_an_analysis(handlers: DetectHandlers) -> None:
 
 
 def test_text_from_outside_is_escaped(handlers: DetectHandlers, clip: str) -> None:
-    _, analysis_id = handlers.judge(clip)
+    _, analysis_id = handlers.analyze_here(clip)
     saved = handlers.label(analysis_id, "spoof", 3, "<b>Anna</b>", True)
     assert "<script>" not in markup.about_detector(fake_card("sls", "mini"), "<script>alert(1)</script>")
     assert "<b>" not in markup.saved_label({**saved, "id": "<b>"})
