@@ -155,8 +155,10 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 
 
 def _write_ahead(connection: Any) -> None:
-    """Readers then do not wait for a writer. While another process makes the same switch, SQLite says "locked"
-    at once instead of waiting."""
+    """Readers then do not wait for a writer.
+
+    While another process makes the same switch, SQLite says "locked" at once instead of waiting.
+    """
     patience = time.monotonic() + BUSY_SECONDS
     while True:
         try:
