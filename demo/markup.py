@@ -106,7 +106,7 @@ def plot(source: str, title: str, described: str) -> str:
     """A picture with its title; described: for those who cannot see it."""
     return (
         f'<figure class="sl-figure"><figcaption>{escape(title)}</figcaption>'
-        f'<img src="{escape(source)}" alt="{escape(described)}" loading="lazy"></figure>'
+        f'<img src="{escape(source)}" alt="{escape(described)}"></figure>'
     )
 
 
