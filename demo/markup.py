@@ -78,8 +78,7 @@ def figure(key: str, image: bytes, wide_image: bytes | None = None) -> str:
 
 def figures(pieces: Sequence[str]) -> str:
     """All figures under one heading, in a grid that becomes one column on a phone."""
-    heading = f'<h2 class="sl-section">{messages.FIGURES_HEADING}</h2>'
-    return f'{heading}<div class="sl-figures">{"".join(pieces)}</div>'
+    return f'{section(messages.FIGURES_HEADING)}<div class="sl-figures">{"".join(pieces)}</div>'
 
 
 def stressing() -> str:
@@ -97,9 +96,10 @@ def stress_test(test: StressTest, seconds: float, image: bytes) -> str:
     )
 
 
-def section(heading: str) -> str:
-    """A heading within a tab."""
-    return f'<h2 class="sl-section">{escape(heading)}</h2>'
+def section(heading: str, help_text: str = "") -> str:
+    """A heading within a tab, and what may be done there; both are our own words, with their markup."""
+    below = f'<p class="sl-help">{help_text}</p>' if help_text else ""
+    return f'<h2 class="sl-section">{heading}</h2>{below}'
 
 
 def plot(source: str, title: str, described: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.calibration import fit_calibration
+from detectors.calibration import Calibration, fit_calibration
 from detectors.checkpoints import CONFIG, load_countermeasure, read_config, weights_digest
 from detectors.conditions import CONDITIONS
 from detectors.corpus import ClipCache, bonafide_mask, build_cache, read_manifest
@@ -56,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
         _save_scores(folder, cache, scores)
         if args.calibrate:
             _calibrate(folder, cache, scores)
-        fitted = read_config(folder).get("calibration", {"scale": 1.0, "offset": 0.0})
+        fitted = Calibration(**read_config(folder).get("calibration", {}))
         for name, values in scores.items():
-            llrs[name].append(fitted["scale"] * values + fitted["offset"])
+            llrs[name].append(fitted.llr(values))
         print(f"\n### {folder.name}\n")
         _tell(args, [folder], cache, {name: values[-1] for name, values in llrs.items()})
     if len(args.folders) > 1:

@@ -4,11 +4,12 @@ The mean of the weights of several good epochs is often better than any of them 
 Weights Leads to Wider Optima, 2018); Fake-Mamba is evaluated with that of its five best.
 """
 
-import os
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from detectors.whole_files import written_whole
 
 Weights = dict[str, Tensor]
 
@@ -39,9 +40,8 @@ class BestWeights:
     def keep(self, step: int, weights: Weights) -> None:
         """Write them, all at once."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(step)
-        torch.save(weights, path.with_suffix(".part"))
-        os.replace(path.with_suffix(".part"), path)
+        with written_whole(self._path(step)) as part:
+            torch.save(weights, part)
 
     def tidy(self) -> None:
         """Delete what is no longer among the best."""

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+
+Scores = TypeVar("Scores", float, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -13,7 +16,8 @@ class Calibration:
     scale: float = 1.0
     offset: float = 0.0
 
-    def llr(self, score: float) -> float:
+    def llr(self, score: Scores) -> Scores:
+        """Of one CM score, or of an array of them."""
         return self.scale * score + self.offset
 
 

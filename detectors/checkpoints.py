@@ -4,7 +4,6 @@ ALLM4ADD's has an adapter beside them (see llm/checkpoint.py).
 """
 
 import json
-import os
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from detectors.errors import DetectorError
 from detectors.frontends.xlsr import XlsrFrontEnd
 from detectors.models import Countermeasure, FakeMamba, Sls, build_model
 from detectors.progress import Progress
+from detectors.whole_files import written_whole
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
@@ -41,8 +41,8 @@ def save_model(
     config = {"detector": detector, "model": config_to_dict(model.config), **extra}
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     # The weights come last and at once: where they are, the folder is whole.
-    save_file(tensors, folder / (WEIGHTS + ".part"))
-    os.replace(folder / (WEIGHTS + ".part"), folder / WEIGHTS)
+    with written_whole(folder / WEIGHTS) as part:
+        save_file(tensors, part)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

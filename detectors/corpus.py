@@ -21,6 +21,7 @@ from detectors.audio import AUDIO_SUFFIXES, load_audio
 from detectors.codecs import CODECS, random_round_trip
 from detectors.errors import DetectorError
 from detectors.protocols import Trials, read_trials
+from detectors.whole_files import written_whole
 
 
 @dataclass(frozen=True)
@@ -175,8 +176,8 @@ def build_cache(
                 kept.append(asdict(clip))
         # Renamed last: its presence means that the samples are complete.
         index = {"made_from": made_from, "clips": kept, "bounds": bounds}
-        (folder / "index.json.part").write_text(json.dumps(index))
-        os.replace(folder / "index.json.part", folder / "index.json")
+        with written_whole(folder / "index.json") as part:
+            part.write_text(json.dumps(index))
     return ClipCache(folder)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+
+from detectors.whole_files import written_whole
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,8 @@ def made_once(folder: Path, made_from: str, write: Callable[[], None]) -> None:
         index.unlink(missing_ok=True)
         write()
         # Renamed last: its presence means that the rest is complete.
-        (folder / "index.json.part").write_text(json.dumps(mark))
-        os.replace(folder / "index.json.part", index)
+        with written_whole(index) as part:
+            part.write_text(json.dumps(mark))
 
 
 class Shrunk(NamedTuple):

@@ -9,7 +9,6 @@ The last two columns are at the fixed threshold LLR = 0. Exit codes: 0 done, 2 u
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from detectors.models import Countermeasure
 from detectors.progress import in_terminal
 from detectors.registry import resolve_device, weights_in_use
 from detectors.robustness import STRESSES, Change
+from detectors.whole_files import written_whole
 
 UNCHANGED = "as it is"
 TOGETHER = "all"
@@ -85,8 +85,7 @@ def run(args: argparse.Namespace) -> int:
     for title, change in conditions.items():
         scores = _scores(candidates, cache, device, title, change, args.cache / "robustness")
         for candidate in candidates:
-            fitted = candidate.calibration
-            llrs[candidate.name][title] = fitted.scale * scores[candidate.name] + fitted.offset
+            llrs[candidate.name][title] = candidate.calibration.llr(scores[candidate.name])
     if len(candidates) > 1:
         llrs[TOGETHER] = {title: np.mean([of[title] for of in llrs.values()], axis=0) for title in conditions}
     measured = {name: _measured(cache.clips, of) for name, of in llrs.items()}
@@ -179,10 +178,8 @@ def _judge(group: Sequence[Candidate]) -> Judge:
 
 def _keep(file: Path, values: np.ndarray) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    with part.open("wb") as out:
+    with written_whole(file) as part, part.open("wb") as out:
         np.save(out, values)
-    os.replace(part, file)
 
 
 def _measured(clips: list[Clip], llrs: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,6 @@ import copy
 import json
 import logging
 import math
-import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -34,6 +33,7 @@ from detectors.jury import Jury, parameter_groups
 from detectors.recipe import Recipe
 from detectors.schedule import warm_cosine
 from detectors.views import From, Views
+from detectors.whole_files import written_whole
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +122,8 @@ class Run:
                 "ranking": self.kept.ranking,
                 "shipped_mean": self.shipped_mean,
             }
-            torch.save(state, self.folder / "last.pt.part")
-            os.replace(self.folder / "last.pt.part", self.folder / "last.pt")
+            with written_whole(self.folder / "last.pt") as part:
+                torch.save(state, part)
             self.kept.tidy()
         self.accelerator.wait_for_everyone()
 

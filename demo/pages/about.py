@@ -16,10 +16,7 @@ from demo.services import Services
 def build(services: Services, page: gr.Blocks, examples: Sequence[Example] = ()) -> list[gr.Button]:
     """Lay out the tab and give the buttons that change versions. Call inside `page`."""
     buttons = []
-    gr.HTML(
-        f'<h2 class="sl-section">{messages.ABOUT_HEADING}</h2><p class="sl-help">{messages.ABOUT_INTRO}</p>'
-        + markup.privacy()
-    )
+    gr.HTML(markup.section(messages.ABOUT_HEADING, messages.ABOUT_INTRO) + markup.privacy())
     for name in services.detector_names():
         card = services.card(name)
         gr.HTML(markup.about_detector(card, services.status(name)))

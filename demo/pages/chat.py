@@ -236,9 +236,7 @@ class Parts(NamedTuple):
 def lay_out() -> Parts:
     """Put the chat where the page is being filled; it is hidden until a clip was analysed."""
     with gr.Column(visible=False, elem_id="chat", elem_classes="sl-card") as column:
-        gr.HTML(
-            f'<h2 class="sl-section">{messages.CHAT_HEADING}</h2><p class="sl-help">{messages.CHAT_HELP}</p>'
-        )
+        gr.HTML(markup.section(messages.CHAT_HEADING, messages.CHAT_HELP))
         conversation = gr.Chatbot(
             label=messages.CHAT_LABEL,
             show_label=False,

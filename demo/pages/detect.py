@@ -266,9 +266,7 @@ def _examples(examples: Sequence[Example], clip: gr.Audio) -> None:
 
 def _label_form() -> tuple[list[gr.components.Component], gr.Button, gr.HTML]:
     """The form's fields in the order that DetectHandlers.save takes them, its button, its answer."""
-    gr.HTML(
-        f'<h2 class="sl-section">{messages.LABEL_HEADING}</h2><p class="sl-help">{messages.LABEL_HELP}</p>'
-    )
+    gr.HTML(markup.section(messages.LABEL_HEADING, messages.LABEL_HELP))
     with gr.Row():
         label = gr.Radio(list(messages.LABEL_CHOICES), label=messages.LABEL_QUESTION, elem_id="label")
         confidence = gr.Radio(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import gradio as gr
 from gradio.events import Dependency
 
-from demo import evidence, messages
+from demo import evidence, markup, messages
 from demo.pages.chat import AT_ONCE, Closing
 from demo.pages.refusal import refusal
 from demo.services import Services
@@ -62,10 +62,7 @@ class Parts(NamedTuple):
 def lay_out() -> Parts:
     """Put the button where the page is being filled; it is hidden until a clip was analysed."""
     with gr.Column(visible=False, elem_id="evidence", elem_classes="sl-card") as column:
-        gr.HTML(
-            f'<h2 class="sl-section">{messages.EVIDENCE_HEADING}</h2>'
-            f'<p class="sl-help">{messages.EVIDENCE_HELP}</p>'
-        )
+        gr.HTML(markup.section(messages.EVIDENCE_HEADING, messages.EVIDENCE_HELP))
         button = gr.Button(messages.EVIDENCE_BUTTON, elem_id="evidence-make")
         file = gr.File(
             label=messages.EVIDENCE_FILE, interactive=False, visible=False, elem_id="evidence-file"

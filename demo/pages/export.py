@@ -81,9 +81,7 @@ def _packed(summary: ExportSummary, cache: Path) -> Path:
 
 def build(services: Services) -> None:
     """Lay out the tab. Call inside gr.Blocks."""
-    gr.HTML(
-        f'<h2 class="sl-section">{messages.EXPORT_HEADING}</h2><p class="sl-help">{messages.EXPORT_INTRO}</p>'
-    )
+    gr.HTML(markup.section(messages.EXPORT_HEADING, messages.EXPORT_INTRO))
     form = gr.Radio(
         [(messages.EXPORT_FORMS[name], name) for name in FORMS],
         value="csv",

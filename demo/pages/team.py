@@ -100,13 +100,10 @@ def build(services: Services, tab: gr.Tab, person: Person) -> None:
     """Lay out the tab and connect it. person: the fields of the workbench that say who decides."""
     gr.HTML(f'<p class="sl-help">{messages.TEAM_INTRO}</p>')
     with gr.Column(elem_classes="sl-card"):
-        gr.HTML(f'<h2 class="sl-section">{messages.AGREEMENT_HEADING}</h2>')
+        gr.HTML(markup.section(messages.AGREEMENT_HEADING))
         figures = gr.HTML(elem_id="agreement")
     with gr.Column(elem_classes="sl-card"):
-        gr.HTML(
-            f'<h2 class="sl-section">{messages.CONFLICTS_HEADING}</h2>'
-            f'<p class="sl-help">{messages.SETTLE_INFO}</p>'
-        )
+        gr.HTML(markup.section(messages.CONFLICTS_HEADING, messages.SETTLE_INFO))
         clip = gr.Dropdown([], label=messages.CONFLICT_CHOICE, visible=False, elem_id="conflict")
         widget = waveform.widget("adjudication", ("save", "reveal"), save=messages.SETTLE_NEXT)
         note = gr.Textbox(value="", label=messages.NOTE_LABEL, max_length=2000)

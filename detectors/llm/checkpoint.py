@@ -6,7 +6,6 @@ a folder beside it, the encoder is that one's, and is kept there alone.
 """
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from detectors.llm.base import find_base
 from detectors.llm.config import AudioLlmConfig, audio_llm_config
 from detectors.llm.model import AudioLlm, lora_config
 from detectors.progress import Progress
+from detectors.whole_files import written_whole
 
 WEIGHTS, CONFIG, ADAPTER = "model.safetensors", "config.json", "adapter_model.safetensors"
 
@@ -161,6 +161,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], dtype: torch.dtype) -> None:
     """Write a safetensors file all at once, so that a kill leaves no half file."""
-    part = path.with_name(path.name + ".part")
-    save_file({name: value.detach().to(dtype).cpu().contiguous() for name, value in tensors.items()}, part)
-    os.replace(part, path)
+    with written_whole(path) as part:
+        save_file(
+            {name: value.detach().to(dtype).cpu().contiguous() for name, value in tensors.items()}, part
+        )

@@ -8,13 +8,13 @@ A message's audio may be a list too; where its content has no <audio>, the audio
 """
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from detectors.errors import DetectorError
+from detectors.whole_files import written_whole
 
 
 def audio_llm_row(text: str, audio: Sequence[str], response: str) -> dict[str, Any]:
@@ -101,13 +101,8 @@ def begins_with_list(path: Path) -> bool:
 def whole_file(path: Path) -> Iterator[IO[str]]:
     """A text file that gets its name only when all of it is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with written_whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        yield file
 
 
 @contextmanager

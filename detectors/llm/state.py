@@ -1,6 +1,5 @@
 """What a training run has learnt so far: written so that a kill at any moment costs little."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from detectors.errors import DetectorError
+from detectors.whole_files import written_whole
 
 
 def learnt_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -58,10 +58,9 @@ def put(model: nn.Module, values: dict[str, Tensor]) -> None:
 
 def save_state(path: Path, model: nn.Module, average: Average, rest: dict[str, Any]) -> None:
     """All at once: a kill leaves the file as it was, or as it should be."""
-    part = path.with_name(path.name + ".part")
     learnt = {name: value.cpu() for name, value in learnt_tensors(model).items()}
-    torch.save({"learnt": learnt, "average": average.values, **rest}, part)
-    os.replace(part, path)
+    with written_whole(path) as part:
+        torch.save({"learnt": learnt, "average": average.values, **rest}, part)
 
 
 def load_state(path: Path, model: nn.Module, average: Average) -> dict[str, Any]:

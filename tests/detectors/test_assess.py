@@ -1,11 +1,9 @@
 """Conditions, per-source reports and the `assess` command on tiny models and made-up clips."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile as sf
 import torch
 
 from detectors.__main__ import main
@@ -46,23 +44,11 @@ def test_eers_by_source_can_be_counted_by_hand():
     assert (report["bonafide"], report["spoof"]) == (4, 4)
 
 
-@pytest.fixture
-def tiny_corpus(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    rows = ["path,utt_id,label,split,source"]
-    for i in range(6):
-        label = "bonafide" if i % 2 else "spoof"
-        sf.write(tmp_path / f"{i}.wav", rng.uniform(-0.5, 0.5, 12_000), 16_000)
-        rows.append(f"{i}.wav,u{i},{label},dev,{label}-source")
-    (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
-    return tmp_path / "manifest.csv"
-
-
-def test_the_command_reports_and_saves_a_calibration(tiny_corpus, tmp_path, capsys):
+def test_the_command_reports_and_saves_a_calibration(manifest, tmp_path, capsys):
     torch.manual_seed(0)
     folder = tmp_path / "sls-tiny"
     save_model(Sls(SlsConfig(TINY, 8_000, 4_000, fc_hidden=8)), "sls", folder, {"step": 3})
-    where = ["--manifest", str(tiny_corpus), "--cache", str(tmp_path / "cache"), "--device", "cpu"]
+    where = ["--manifest", str(manifest), "--cache", str(tmp_path / "cache"), "--device", "cpu"]
     plots = tmp_path / "plots"
     code = main(["assess", str(folder), str(folder), *where, "--calibrate", "--plots", str(plots)])
     assert code == 0
@@ -85,7 +71,7 @@ def test_the_command_reports_and_saves_a_calibration(tiny_corpus, tmp_path, caps
     lower, upper = raw["per_source_intervals"]["spoof-source"]
     assert f"| spoof-source | 3 | {raw['eer']:.1f} [{lower:.1f}, {upper:.1f}] |" in printed
     # The kept scores, read by the other command, have the same error rates as the LLRs.
-    where = ["--keys", str(tiny_corpus), "--phase", "dev", "--json", "--without-shortcuts"]
+    where = ["--keys", str(manifest), "--phase", "dev", "--json", "--without-shortcuts"]
     assert (
         main(["evaluate", str(folder / "raw.scores"), *where, str(folder / "shortcuts-removed.scores")]) == 0
     )
@@ -98,6 +84,6 @@ def test_the_command_reports_and_saves_a_calibration(tiny_corpus, tmp_path, caps
     assert sorted(path.name for path in plots.iterdir()) == [*drawn, "sls-tiny-reliability.png"]
 
 
-def test_a_split_that_is_not_there_is_an_error(tiny_corpus, tmp_path, capsys):
-    assert main(["assess", str(tmp_path), "--manifest", str(tiny_corpus), "--split", "eval"]) == 2
+def test_a_split_that_is_not_there_is_an_error(manifest, tmp_path, capsys):
+    assert main(["assess", str(tmp_path), "--manifest", str(manifest), "--split", "eval"]) == 2
     assert "eval" in capsys.readouterr().err

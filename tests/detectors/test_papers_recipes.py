@@ -2,13 +2,11 @@
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import soundfile
-import torch
 from transformers import Wav2Vec2Model
 
 from detectors.checkpoints import load_model, read_config
@@ -17,6 +15,8 @@ from detectors.frontends.xlsr import XlsrFrontEnd
 from detectors.recipe import Recipe, read_recipe
 from detectors.train import train
 from tests.detectors.test_train import sound
+
+pytestmark = pytest.mark.usefixtures("on_the_cpu")
 
 FOLDER = Path(__file__).parents[2] / "assets" / "recipes"
 #: Recipe -> its detector.
@@ -33,14 +33,6 @@ SMALL_HEADS: dict[str, dict[str, int]] = {
 
 def paper(name: str) -> Recipe:
     return read_recipe(FOLDER / f"{name}.yaml", [RECIPES[name]])
-
-
-@pytest.fixture(autouse=True)
-def _on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -27,6 +27,8 @@ from detectors.recipe import Recipe, read_recipe
 from detectors.train import Run, learning_rate_factor, train
 from detectors.views import Views, draw_odds
 
+pytestmark = pytest.mark.usefixtures("on_the_cpu")
+
 ROOT = Path(__file__).parents[2]
 DETECTORS = ["sls", "fake_mamba"]
 RECIPE = """
@@ -64,15 +66,6 @@ def sound(is_bonafide: bool, seed: int) -> np.ndarray:
 
 def new_sounds(is_bonafide: bool) -> list[np.ndarray]:
     return [sound(is_bonafide, seed).astype(np.float32) for seed in range(50, 55)]
-
-
-@pytest.fixture(autouse=True)
-def _on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Where sums come out alike every time; and leave torch's threads as they were."""
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

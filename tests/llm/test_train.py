@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,16 +34,9 @@ from tests.llm.test_qwen2_audio import tiny_base, tiny_qwen
 from tests.llm.tiny import tiny_llm, tiny_tokenizer
 from tests.llm.training import learner, log_of, sound, tiny_recipe, write_corpus
 
+pytestmark = pytest.mark.usefixtures("on_the_cpu")
+
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def _on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Where sums come out alike every time; and leave torch's threads as they were."""
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
