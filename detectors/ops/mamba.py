@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from detectors.ops.cpu_scan import can_serve, mix_compiled
 from detectors.ops.selective_scan import Scan, selective_scan
 
 
@@ -67,7 +68,10 @@ class MambaMixer(nn.Module):
         self.out_proj.weight[one] = self.out_proj.weight.sum(dim=0) / (dim - 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x, gate = self.in_proj(x).chunk(2, dim=-1)
+        gated = self.in_proj(x)
+        if self._can_be_compiled(gated):
+            return self.out_proj(self._compiled(gated, ways=1))
+        x, gate = gated.chunk(2, dim=-1)
         return self.out_proj(self._mixed(x) * nn.functional.silu(gate))
 
     def both_ways(self, x: Tensor) -> Tensor:
@@ -76,7 +80,10 @@ class MambaMixer(nn.Module):
         What looks at each frame alone is the same in both, so it is computed once: the gate, and the
         projections, of which the last is linear.
         """
-        x, gate = self.in_proj(x).chunk(2, dim=-1)
+        gated = self.in_proj(x)
+        if self._can_be_compiled(gated):
+            return self.out_proj(self._compiled(gated, ways=2))
+        x, gate = gated.chunk(2, dim=-1)
         onward, backward = self._mixed(torch.cat([x, x.flip(1)])).chunk(2)
         return self.out_proj((onward + backward.flip(1)) * nn.functional.silu(gate))
 
@@ -90,3 +97,15 @@ class MambaMixer(nn.Module):
         # The recurrence compounds rounding, so it runs in fp32 whatever the rest runs in.
         y = self.scan(x.float(), dt.float(), -self.A_log.float().exp(), b.float(), c.float(), self.D.float())
         return y.to(dtype)
+
+    def _can_be_compiled(self, gated: Tensor) -> bool:
+        """Whether the loops of cpu_scan.py serve, with what they compute: no other scan was put in place."""
+        conv, low_rank, steps = self.conv1d, self.x_proj, self.dt_proj
+        weights = (conv.weight, conv.bias, low_rank.weight, steps.weight, steps.bias, self.A_log, self.D)
+        arrays = (gated, *(weight for weight in weights if weight is not None))
+        return self.scan is selective_scan and len(arrays) > len(weights) and can_serve(arrays)
+
+    def _compiled(self, gated: Tensor, ways: int) -> Tensor:
+        """`_mixed` and the gate: of what in_proj gives, [b, t, 2 * inner] to [b, t, inner]."""
+        A = -self.A_log.exp()
+        return mix_compiled(gated, self.conv1d, self.x_proj, self.dt_proj, A, self.D, ways)

@@ -1,9 +1,9 @@
-"""The selective scan of Mamba (Gu and Dao, 2023), four ways with one meaning.
+"""The selective scan of Mamba (Gu and Dao, 2023), five ways with one meaning.
 
     h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t        y_t = C_t . h_t + D x_t
 
 per channel d with a state of n numbers. Shapes: x, dt [b, t, d]; A [d, n]; B, C [b, t, n]; D [d];
-result [b, t, d]. `dt` is already positive (after softplus).
+result [b, t, d]. `dt` is already positive (after softplus). The fifth way is in cpu_scan.py.
 """
 
 import math
@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from detectors.ops.cpu_scan import can_serve, scan_compiled
 
 try:  # CUDA only; see requirements-gpu.txt
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn as _kernel
@@ -74,6 +76,7 @@ def scan_torch(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor
 
 def scan_chunked(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
     """Plain torch for a CPU, without gradients: a few frames at a time, in two buffers that are used again.
+    For where compiled loops cannot be had, and for other types than float32.
 
     Raises RuntimeError where a gradient is asked for: buffers that are overwritten have none.
     """
@@ -111,10 +114,13 @@ def scan_kernel(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tenso
 
 
 def selective_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """The fastest way that works here: the kernel on CUDA where installed, else plain torch."""
+    """The fastest way that works here: the kernel on CUDA where installed, on a CPU without gradients the
+    compiled loops, else plain torch."""
     values = (x, dt, A, B, C, D)
     if x.is_cuda and _kernel is not None:
         return scan_kernel(*values)
+    if can_serve(values):
+        return scan_compiled(*values)
     learns = torch.is_grad_enabled() and any(value.requires_grad for value in values)
     # On a GPU launches are dear and memory is fast, so few large operations win there.
     return scan_torch(*values) if learns or x.is_cuda else scan_chunked(*values)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from detectors.ops import cpu_scan
 from detectors.ops import selective_scan as scans
 from detectors.ops.selective_scan import (
     scan_chunked,
@@ -111,13 +112,18 @@ def test_the_chunked_scan_at_fake_mambas_size():
 
 def test_where_a_gradient_is_asked_for_the_scan_that_has_one_is_taken(monkeypatch):
     taken = []
-    for name in ("scan_torch", "scan_chunked"):
+    for name in ("scan_torch", "scan_chunked", "scan_compiled"):
         monkeypatch.setattr(scans, name, lambda *_, name=name: taken.append(name))
-    selective_scan(*inputs(3))
-    with torch.no_grad():
+    for compiled in (True, False):
+        monkeypatch.setattr(cpu_scan, "kernels", lambda compiled=compiled: "loops" if compiled else None)
         selective_scan(*inputs(3))
-    selective_scan(*(value.detach() for value in inputs(3)))
-    assert taken == ["scan_torch", "scan_chunked", "scan_chunked"]
+        with torch.no_grad():
+            selective_scan(*inputs(3))
+        selective_scan(*(value.detach() for value in inputs(3)))
+    with torch.no_grad():
+        selective_scan(*inputs(3, torch.float64))
+    with_loops = ["scan_torch", "scan_compiled", "scan_compiled"]
+    assert taken == [*with_loops, "scan_torch", "scan_chunked", "scan_chunked", "scan_chunked"]
 
 
 def test_the_chunked_scan_refuses_to_lose_a_gradient():
