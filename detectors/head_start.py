@@ -6,19 +6,23 @@ go over them many times, and only then does end-to-end training begin.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from detectors.backends.sls import SlsHead
 from detectors.fitting import fit
 from detectors.frontends.xlsr import XlsrFrontEnd
 from detectors.kept import made_once
+from detectors.llm.projector import pooled
 from detectors.models import FakeMamba, Sls
 
 log = logging.getLogger(__name__)
@@ -26,23 +30,28 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class HeadStartConfig:
-    """0 views: no start. Passes over the kept views: `shallow` ones of SLS's fully connected layers
-    with the gates as they are, and of Fake-Mamba on few frames with its mixers as they are; then `deep`
-    ones of everything."""
+    """0 views: no start. `shallow` passes over so many views, of SLS's fully connected layers with the gates
+    as they are and of Fake-Mamba on few frames with its mixers as they are; then `deep` ones of everything
+    over the first `deep_views`, all of their frames."""
 
     views: int = 0
+    deep_views: int = 3056
+    # Frames of which the mean is kept for the shallow passes, which need no more: room for many views.
+    pool: int = 8
     sls_shallow: int = 20
     sls_deep: int = 2
     fake_mamba_shallow: int = 12
     fake_mamba_deep: int = 1
     shallow_lr: float = 3e-3
     deep_lr: float = 3e-4
-    # Random frames of a view. The mixers begin as averages, to which these are nearly as good as all.
+    # Random kept frames of a view. The mixers begin as averages, to which these are nearly as good as all.
     shallow_frames: int = 15
     weight_decay: float = 0.1
     dropout: float = 0.4
     # Of SLS's hidden layer.
     hidden_dropout: float = 0.6
+    # Layers, from 1, whose gates in SLS begin open, and the others' all but shut. None: as the gates come.
+    sls_open: tuple[int, ...] = ()
 
 
 class KeptFeatures:
@@ -53,34 +62,61 @@ class KeptFeatures:
         self.labels = torch.from_numpy(np.load(folder / "labels.npy"))
 
     def batches(
-        self, size: int, rng: np.random.Generator, last_only: bool = False
+        self, size: int, rng: np.random.Generator, places: Sequence[int] | None = None
     ) -> Iterator[tuple[list[Tensor], Tensor]]:
-        """Every view once, in random order: per layer (or of the last) [size, t, d], and labels [size]."""
-        first = self.layers.shape[1] - 1 if last_only else 0
+        """Every view once, in random order: labels [size] and, of each layer or of those at `places`,
+        [size, t, d]."""
+        wanted = np.array(range(self.layers.shape[1]) if places is None else places)
         order = rng.permutation(len(self.labels))
         for start in range(0, len(order), size):
             chosen = np.sort(order[start : start + size])  # a file is read fastest forwards
-            layers = torch.from_numpy(self.layers[chosen, first:]).float()
+            layers = torch.from_numpy(self.layers[np.ix_(chosen, wanted)]).float()
             yield list(layers.unbind(dim=1)), self.labels[chosen]
 
 
+class Kept(NamedTuple):
+    """What a start learns from: many views in few frames, and fewer of them in all frames."""
+
+    means: KeptFeatures
+    whole: KeptFeatures
+
+
 def keep_features(
-    folder: Path, front_end: XlsrFrontEnd, views: Dataset[tuple[Tensor, int]], count: int, made_from: str
-) -> KeptFeatures:
-    """Features of views 0 to `count`, unless `folder` has those made from the same already."""
-    made_once(folder, f"{made_from} {count}", lambda: _write_features(folder, front_end, views, count))
-    return KeptFeatures(folder)
+    folder: Path,
+    front_end: XlsrFrontEnd,
+    views: Dataset[tuple[Tensor, int]],
+    config: HeadStartConfig,
+    made_from: str,
+    precision: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Kept:
+    """Features of the first views, unless `folder` has those made from the same already.
+
+    precision: what the front-end runs in, such as accelerate's autocast.
+    """
+    means, whole = folder / "means", folder / "whole"
+    deep_views = min(config.deep_views, config.views)
+    for part, count, pool in ((means, config.views, config.pool), (whole, deep_views, 1)):
+        write = partial(_write_features, part, front_end, views, count, pool, precision)
+        made_once(part, f"{made_from} {count} {pool}", write)
+    return Kept(KeptFeatures(means), KeptFeatures(whole))
 
 
 @torch.inference_mode()
 def _write_features(
-    folder: Path, front_end: XlsrFrontEnd, views: Dataset[tuple[Tensor, int]], count: int
+    folder: Path,
+    front_end: XlsrFrontEnd,
+    views: Dataset[tuple[Tensor, int]],
+    count: int,
+    pool: int,
+    precision: Callable[[], AbstractContextManager[None]],
 ) -> None:
     device = next(front_end.parameters()).device
     loader = DataLoader(views, 16, sampler=range(count), num_workers=1)
     kept, labels, done = None, np.zeros(count, np.int64), 0
     for wave, label in loader:
-        layers = torch.stack(front_end(wave.to(device)).layers, dim=1).half().cpu().numpy()
+        with precision():  # of the front-end alone: what makes the views needs fp32
+            found = front_end(wave.to(device)).layers
+        layers = torch.stack([pooled(layer.float(), pool) for layer in found], dim=1).half().cpu().numpy()
         if kept is None:
             shape = (count, *layers.shape[1:])
             kept = np.lib.format.open_memmap(folder / "layers.npy", "w+", np.float16, shape)
@@ -124,7 +160,7 @@ class Whitened(nn.Module):
         plain.bias.copy_(self.linear.bias - weight @ self.mean)
 
 
-def start_head(model: Sls | FakeMamba, kept: KeptFeatures, config: HeadStartConfig, seed: int) -> None:
+def start_head(model: Sls | FakeMamba, kept: Kept, config: HeadStartConfig, seed: int) -> None:
     """Train the head of `model` on kept features, in place."""
     model.head.start_simply()
     rng = np.random.default_rng(seed)
@@ -134,22 +170,15 @@ def start_head(model: Sls | FakeMamba, kept: KeptFeatures, config: HeadStartConf
         _start_fake_mamba(model, kept, config, rng)
 
 
-def _start_sls(model: Sls, kept: KeptFeatures, config: HeadStartConfig, rng: np.random.Generator) -> None:
-    """First fc1 and fc3 on what reaches fc1, averaged over time, then the gates and the norm too."""
-    head, slots = model.head, model.config.slots
-    rows: list[Tensor] = []
-    labels: list[Tensor] = []
+def _start_sls(model: Sls, kept: Kept, config: HeadStartConfig, rng: np.random.Generator) -> None:
+    """First fc1 and fc3 on the gated sum, averaged over time, then the gates and the norm too."""
+    head = model.head
+    if config.sls_open:
+        open_gates(head.fc0, kept.means, [layer - 1 for layer in config.sls_open])
     with torch.no_grad():
-        for layers, _ in kept.batches(32, np.random.default_rng(0)):  # settles the batch norm
+        for layers, _ in kept.whole.batches(32, np.random.default_rng(0)):  # settles the batch norm
             head.train()(layers)
-        hook = head.fc1.register_forward_pre_hook(
-            lambda _, given: rows.append(given[0].unflatten(-1, (slots, -1)).mean(dim=1))
-        )
-        for layers, label in kept.batches(32, np.random.default_rng(0)):
-            head.eval()(layers)
-            labels.append(label)
-        hook.remove()
-    x, y = torch.cat(rows), torch.cat(labels)
+    x, y = _gated_means(head.eval(), kept.means)
     entry = Whitened(x, head.fc1.out_features, config.dropout)
     net = nn.Sequential(entry, nn.SELU(), nn.Dropout(config.hidden_dropout), head.fc3, nn.SELU())
 
@@ -161,40 +190,72 @@ def _start_sls(model: Sls, kept: KeptFeatures, config: HeadStartConfig, rng: np.
     fit(net, batches, steps, config.sls_shallow, config.shallow_lr, config.weight_decay, "SLS, shallow")
     plain = head.fc1
     head.add_module("fc1", entry)  # for the type checker, an assignment would have to be of a Linear
-    steps = -(-len(y) // 32)
-    everything = partial(kept.batches, 32, rng)
+    everything = partial(kept.whole.batches, 32, rng)
+    steps = -(-len(kept.whole.labels) // 32)
     fit(head, everything, steps, config.sls_deep, config.deep_lr, config.weight_decay, "SLS, deep")
     head.fc1 = plain
     entry.fold_into(plain)
 
 
+@torch.no_grad()
+def _gated_means(head: SlsHead, kept: KeptFeatures) -> tuple[Tensor, Tensor]:
+    """Of every view, [views, d / pool]: what reaches fc1, averaged over time; and the labels [views]."""
+    rows: list[Tensor] = []
+    labels: list[Tensor] = []
+    over_features = nn.MaxPool1d(head.config.pool)
+    for layers, label in kept.batches(64, np.random.default_rng(0)):
+        gates = torch.stack([head.fc0(h).mean(dim=(1, 2)) for h in layers], dim=1).sigmoid()
+        rows.append(over_features(head.gated_sum(layers, gates)).mean(dim=1))
+        labels.append(label)
+    return torch.cat(rows), torch.cat(labels)
+
+
+@torch.no_grad()
+def open_gates(fc0: nn.Linear, kept: KeptFeatures, places: Sequence[int]) -> None:
+    """Let the gates of the layers at `places` begin open and the others all but shut (logits about +3, -3).
+
+    All layers share fc0 [1, d], so it has to tell them apart by what they put out: ridge regression on the
+    layers' means over time. From there the gates learn like everything else.
+    """
+    count = min(len(kept.labels), 500)
+    x = torch.from_numpy(np.array(kept.layers[:count])).float().mean(dim=2)  # [views, layers, d]
+    wanted = torch.full(x.shape[:2], -3.0)
+    wanted[:, list(places)] = 3.0
+    x, y = x.flatten(0, 1), wanted.flatten()
+    mean, std = x.mean(dim=0), x.std(dim=0) + 1e-5
+    z = (x - mean) / std
+    weight = torch.linalg.solve(z.T @ z + len(z) * torch.eye(z.shape[1]), z.T @ (y - y.mean()))
+    fc0.weight.copy_((weight / std)[None])
+    fc0.bias.copy_(y.mean() - (weight / std) @ mean)
+
+
 def _start_fake_mamba(
-    model: FakeMamba, kept: KeptFeatures, config: HeadStartConfig, rng: np.random.Generator
+    model: FakeMamba, kept: Kept, config: HeadStartConfig, rng: np.random.Generator
 ) -> None:
     """The whole head; its mixers, which begin as averages over time, only in the deep passes."""
     head, plain = model.head, model.head.LL
     final_norm = model.front_end.model.encoder.layer_norm
+    last = [model.config.front_end.layers - 1]
 
     @torch.no_grad()
-    def all_frames() -> Iterator[tuple[Tensor, Tensor]]:
-        for layer, label in kept.batches(32, rng, last_only=True):
-            yield final_norm(layer[0]), label
+    def frames_of(features: KeptFeatures) -> Iterator[tuple[Tensor, Tensor]]:
+        for layers, label in features.batches(32, rng, last):
+            yield final_norm(layers[0]), label
 
     def few_frames() -> Iterator[tuple[Tensor, Tensor]]:
-        for final, label in all_frames():
+        for final, label in frames_of(kept.means):
             frames = np.sort(rng.permutation(final.shape[1])[: config.shallow_frames])
             yield final[:, frames], label
 
-    entry = Whitened(next(all_frames())[0].flatten(0, 1), plain.out_features, config.dropout)
+    entry = Whitened(next(frames_of(kept.whole))[0].flatten(0, 1), plain.out_features, config.dropout)
     head.add_module("LL", entry)
-    steps = -(-len(kept.labels) // 32)
     mixers = [p for name, p in head.named_parameters() if ".mamba." in name or ".mixer." in name]
     for parameter in mixers:
         parameter.requires_grad = False
     fit(
         head,
         few_frames,
-        steps,
+        -(-len(kept.means.labels) // 32),
         config.fake_mamba_shallow,
         config.shallow_lr,
         config.weight_decay,
@@ -204,8 +265,8 @@ def _start_fake_mamba(
         parameter.requires_grad = True
     fit(
         head,
-        all_frames,
-        steps,
+        partial(frames_of, kept.whole),
+        -(-len(kept.whole.labels) // 32),
         config.fake_mamba_deep,
         config.deep_lr,
         config.weight_decay,

@@ -134,11 +134,14 @@ class Run:
             return
         self.jury.to(self.accelerator.device).eval()
         of_views = (views.cache.made_from, recipe.seed, recipe.balance, recipe.copy_synthesis, recipe.augment)
-        made_from = str((of_views, recipe.init, self.config.front_end, self.config.window_samples))
+        how = (recipe.init, recipe.mixed_precision)
+        made_from = str((of_views, how, self.config.front_end, self.config.window_samples))
         made_from += " in passes" * views.in_passes
         folder = Path(recipe.cache_dir) / "features"
         with self.accelerator.main_process_first():  # the others then find the features
-            kept = keep_features(folder, self.jury.front_end, views, config.views, made_from)
+            kept = keep_features(
+                folder, self.jury.front_end, views, config, made_from, self.accelerator.autocast
+            )
         self.jury.cpu()  # where the kept features are; the heads alone are little work
         for model in self.jury.members.values():
             start_head(model, kept, config, recipe.seed)

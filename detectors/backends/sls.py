@@ -65,8 +65,12 @@ class SlsHead(nn.Module):
     def forward(self, layers: list[Tensor]) -> SlsOutput:
         frame_logits = torch.stack([self.fc0(h).squeeze(-1) for h in layers], dim=1)  # [b, l, t]
         gates = frame_logits.mean(dim=2).sigmoid()  # [b, l]
-        x = torch.stack([gates[:, i, None, None] * h for i, h in enumerate(layers)]).sum(dim=0)  # [b, t, d]
-        x = self.pool(nn.functional.selu(self.first_bn(x[:, None])))  # [b, 1, slots, d / pool]
+        x = self.pool(self.gated_sum(layers, gates)[:, None])  # [b, 1, slots, d / pool]
         x = nn.functional.selu(self.fc1(x.flatten(1)))
         x = nn.functional.selu(self.fc3(x))
         return SlsOutput(x.log_softmax(dim=-1), gates, frame_logits)
+
+    def gated_sum(self, layers: list[Tensor], gates: Tensor) -> Tensor:
+        """l times [b, t, d] and [b, l] -> [b, t, d], normalised and bent by SELU."""
+        x = torch.stack([gates[:, i, None, None] * h for i, h in enumerate(layers)]).sum(dim=0)
+        return nn.functional.selu(self.first_bn(x[:, None])).squeeze(1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from detectors.config import FakeMambaConfig, FrontEndConfig, SlsConfig
-from detectors.head_start import HeadStartConfig, KeptFeatures, Whitened, keep_features, start_head
+from detectors.head_start import HeadStartConfig, Kept, Whitened, keep_features, start_head
 from detectors.models import FakeMamba, Sls, build_model
 
 FRONT_END = FrontEndConfig(
@@ -20,8 +20,8 @@ WINDOW = 4_800  # 15 frames
 SLS = SlsConfig(FRONT_END, WINDOW, WINDOW, fc_hidden=8, pool_frames=3, pool=1)
 FAKE_MAMBA = FakeMambaConfig(FRONT_END, WINDOW, WINDOW, dim=16, layers=2, d_state=4)
 CONFIG = HeadStartConfig(
-    views=48, sls_shallow=100, sls_deep=2, fake_mamba_shallow=15, fake_mamba_deep=3, dropout=0.1,
-    hidden_dropout=0.1,
+    views=48, deep_views=32, pool=4, sls_shallow=100, sls_deep=2, fake_mamba_shallow=15, fake_mamba_deep=3,
+    dropout=0.1, hidden_dropout=0.1,
 )  # fmt: skip
 
 
@@ -49,10 +49,10 @@ def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def made(folder: Path, config: SlsConfig | FakeMambaConfig) -> tuple[Sls | FakeMamba, KeptFeatures]:
+def made(folder: Path, config: SlsConfig | FakeMambaConfig) -> tuple[Sls | FakeMamba, Kept]:
     torch.manual_seed(0)
     model = build_model(config).eval()
-    return model, keep_features(folder, model.front_end, TonesAndNoise(), CONFIG.views, "test")
+    return model, keep_features(folder, model.front_end, TonesAndNoise(), CONFIG, "test")
 
 
 def test_kept_features_are_the_front_ends_and_are_made_once(tmp_path: Path) -> None:
@@ -60,25 +60,29 @@ def test_kept_features_are_the_front_ends_and_are_made_once(tmp_path: Path) -> N
     views = TonesAndNoise()
     with torch.inference_mode():
         expected = torch.stack(model.front_end(views[5][0][None]).layers, dim=1)[0]
-    torch.testing.assert_close(torch.tensor(kept.layers[5]).float(), expected, atol=0.02, rtol=0.01)
-    assert kept.labels.tolist() == [k % 2 for k in range(CONFIG.views)]
+    torch.testing.assert_close(torch.tensor(kept.whole.layers[5]).float(), expected, atol=0.02, rtol=0.01)
+    # 15 frames in means of 4, the last one of 3.
+    means = torch.stack([part.mean(dim=1) for part in expected.split(4, dim=1)], dim=1)
+    torch.testing.assert_close(torch.tensor(kept.means.layers[5]).float(), means, atol=0.02, rtol=0.01)
+    assert kept.means.labels.tolist() == [k % 2 for k in range(CONFIG.views)]
+    assert kept.whole.labels.tolist() == [k % 2 for k in range(CONFIG.deep_views)]
     views.asked.clear()
-    keep_features(tmp_path, model.front_end, views, CONFIG.views, "test")
+    keep_features(tmp_path, model.front_end, views, CONFIG, "test")
     assert views.asked == []
-    keep_features(tmp_path, model.front_end, views, CONFIG.views, "something else")
-    assert len(views.asked) == CONFIG.views
+    keep_features(tmp_path, model.front_end, views, CONFIG, "something else")
+    assert len(views.asked) == CONFIG.views + CONFIG.deep_views
 
 
 def test_a_pass_holds_every_view_once(tmp_path: Path) -> None:
     _, kept = made(tmp_path, SLS)
     rng = np.random.default_rng(0)
-    for last_only, count in ((False, 2), (True, 1)):
+    for places, count in ((None, 2), ([1], 1)):
         seen = []
-        for layers, labels in kept.batches(20, rng, last_only):
+        for layers, labels in kept.whole.batches(20, rng, places):
             assert len(layers) == count
             assert all(layer.shape == (len(labels), 15, 16) for layer in layers)
             seen += layers[-1][:, 0, 0].tolist()
-        assert sorted(seen) == sorted(kept.layers[:, -1, 0, 0].astype(float).tolist())
+        assert sorted(seen) == sorted(kept.whole.layers[:, -1, 0, 0].astype(float).tolist())
 
 
 @pytest.mark.parametrize("slots", [1, 5])
