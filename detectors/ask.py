@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from detectors.audio import load_audio
-from detectors.calibration import fuse
 from detectors.chat.conversation import Talker, reply
 from detectors.chat.facts import FactSheet, measure, sheet_of
 from detectors.chat.talker import check_question, load_speaker, talker_status
 from detectors.detection import Detection
 from detectors.errors import DetectorError
+from detectors.fusion import fused
 
 WRITTEN_BY = {
     "model": "Written by the language model; its numbers were checked against the analysis.",
@@ -67,6 +67,7 @@ def judge(wave: np.ndarray, preset: str, device: str, data: Path | None) -> Fact
     from detectors.registry import available_detectors, load_detector
 
     found: dict[str, Detection] = {}
+    versions: dict[str, str] = {}
     missing: dict[str, str] = {}
     refusals: list[DetectorError] = []
     for name in available_detectors():
@@ -78,12 +79,13 @@ def judge(wave: np.ndarray, preset: str, device: str, data: Path | None) -> Fact
             continue
         try:
             found[name] = detector.analyze(wave)
+            versions[name] = detector.version
         except DetectorError as error:
             missing[name] = str(error)
             refusals.append(error)
     if refusals and not found:
         raise refusals[0]
-    llr = fuse([detection.llr for detection in found.values()]) if found else None
+    llr = fused({name: detection.llr for name, detection in found.items()}, versions) if found else None
     return sheet_of(found, llr, measure(wave), missing)
 
 

@@ -1,44 +1,69 @@
 """`assess`: measure trained detectors on labelled clips, calibrate them, print model-card tables.
 
-    python -m detectors assess assets/sls-mini assets/fake_mamba-mini --manifest data/manifest.csv
+    python -m detectors assess assets/sls-mini assets/fake_mamba-mini --manifest data/manifest.csv --calibrate
+    python -m detectors assess assets/sls-mini assets/fake_mamba-mini --manifest data/manifest.csv \\
+        --calibrate --scores
 
-Every clip is scored as it is and with the shortcuts removed. The calibration is fitted on both, so
-that an LLR means the same for a clean recording and for one that has been through a telephone.
+Every clip is scored as it is and with the shortcuts removed; the windows' scores are kept beside the weights,
+and --scores starts from them. With --calibrate, all of this is fitted on both conditions and kept:
+
+    calibration   of each detector (config.json), so that an LLR means the same for a clean recording and for
+                  one that has been through a telephone
+    long clips    how their worst stretch counts (config.json; see long_clips.py)
+    fusion        weights for each set of two or more detectors (fusion.json beside them; see fusion.py)
+
+The figures are honest about that: Cllr, the rates at fixed thresholds and all figures of several detectors
+together are of LLRs from fits that saw nothing of a clip's own source (see held_out.py). Without --calibrate
+they are of the LLRs that the checkpoints give, which flatters those on the clips that they were fitted on.
+
 What is printed is also kept as results.json in each checkpoint folder, and for several together beside
 the first of them; `python -m detectors results` makes a README's table of these files.
 """
 
 import argparse
-import json
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from detectors.calibration import Calibration, fit_calibration
-from detectors.checkpoints import CONFIG, load_countermeasure, read_config, weights_digest
+from detectors.assessed import Entry, as_shipped, fitted
+from detectors.checkpoints import weights_digest
 from detectors.conditions import CONDITIONS
-from detectors.corpus import ClipCache, bonafide_mask, build_cache, read_manifest
-from detectors.dev_scores import score_cache, single
+from detectors.corpus import Clip, bonafide_mask, build_cache, read_manifest
 from detectors.evaluate import Report, as_fields, evaluate
+from detectors.fusion import FILE as FUSION
+from detectors.fusion import fusion_table, read_fusion
 from detectors.intervals import PERCENT
+from detectors.judged import judge_cache, read_judged
+from detectors.long_clips_fit import LongFit, long_table
+from detectors.metrics import rates_at
 from detectors.plots import save_plots
-from detectors.progress import in_terminal
 from detectors.protocols import ScoreTable, Trials
 from detectors.registry import resolve_device
-from detectors.results import Results, eer_cell, results_file, save_results
+from detectors.results import (
+    RATES_HEADING,
+    Results,
+    eer_cell,
+    rates_row,
+    results_file,
+    save_results,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `assess`."""
-    parser.add_argument("folders", nargs="+", type=Path, help="checkpoint folders; several are also fused")
+    parser.add_argument(
+        "folders", nargs="+", type=Path, help="checkpoint folders; any two or more are also fused"
+    )
     parser.add_argument(
         "--manifest", type=Path, required=True, help="CSV with path, utt_id, label, split, source"
     )
     parser.add_argument("--split", default="dev")
+    parser.add_argument(
+        "--scores", action="store_true", help="judge nothing: take the scores that an earlier run kept"
+    )
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="where decoded clips are kept")
     parser.add_argument("--device", default="auto")
     parser.add_argument(
-        "--calibrate", action="store_true", help="fit the calibration and save it in config.json"
+        "--calibrate", action="store_true", help="fit calibration, long clips and fusion, and save them"
     )
     parser.add_argument(
         "--plots", type=Path, metavar="FOLDER", help="also draw a DET and a reliability plot of each there"
@@ -48,30 +73,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the tables on stdout; DetectorError for an unusable manifest, clip or checkpoint."""
     clips = read_manifest(args.manifest, args.split)
-    cache = build_cache(args.cache / args.split, clips, 0, 0)
-    device = resolve_device(args.device)
-    llrs: dict[str, list[np.ndarray]] = {condition: [] for condition in CONDITIONS}
-    for folder in args.folders:
-        scores = _scores(folder, cache, device)
-        _save_scores(folder, cache, scores)
-        if args.calibrate:
-            _calibrate(folder, cache, scores)
-        fitted = Calibration(**read_config(folder).get("calibration", {}))
-        for name, values in scores.items():
-            llrs[name].append(fitted.llr(values))
-        print(f"\n### {folder.name}\n")
-        _tell(args, [folder], cache, {name: values[-1] for name, values in llrs.items()})
-    if len(args.folders) > 1:
-        print("\n### all, mean of the LLRs\n")
-        _tell(args, args.folders, cache, {name: np.mean(values, axis=0) for name, values in llrs.items()})
+    if args.scores:
+        judged = [read_judged(folder, clips) for folder in args.folders]
+    else:
+        cache = build_cache(args.cache / args.split, clips, 0, 0)
+        device = resolve_device(args.device)
+        judged = [judge_cache(folder, cache, device) for folder in args.folders]
+    entries = fitted(judged, clips, args.split) if args.calibrate else as_shipped(judged)
+    for entry in entries:
+        print(f"\n### {entry.title}\n")
+        _tell(args, clips, entry)
+    fusion = read_fusion(args.folders[0].parent / FUSION)
+    if args.calibrate and len(entries) > len(judged) and fusion:
+        print(f"\n### Ways of fusing\n\n{fusion_table(fusion)}")
     return 0
 
 
-def _tell(
-    args: argparse.Namespace, folders: list[Path], cache: ClipCache, llrs: dict[str, np.ndarray]
-) -> None:
-    """Print, keep and, if asked, draw what these checkpoints reach together; llrs: condition -> [clips]."""
-    clips = cache.clips
+def _tell(args: argparse.Namespace, clips: list[Clip], entry: Entry) -> None:
+    """Print, keep and, if asked, draw what was measured."""
     trials = Trials(
         format="CSV",
         utt_ids=[clip.utt_id for clip in clips],
@@ -80,52 +99,54 @@ def _tell(
         paths=[clip.path for clip in clips],
         phases=[args.split] * len(clips),
     )
-    tables = {name: ScoreTable(trials.utt_ids, values, values) for name, values in llrs.items()}
-    reports = {name: evaluate(trials, table, phase=args.split) for name, table in tables.items()}
-    print(markdown(reports))
+    rows = zip(CONDITIONS, entry.scores, entry.llrs, strict=True)
+    tables = {name: ScoreTable(trials.utt_ids, scores, llrs) for name, scores, llrs in rows}
+    reports = {name: _report(trials, table, args.split) for name, table in tables.items()}
+    print(markdown(reports, entry.how))
+    if entry.long and entry.long.rows:
+        print(f"\n{_long(entry.long)}")
     fields = {name: as_fields(report) for name, report in reports.items()}
-    weights = [weights_digest(folder) for folder in folders]
-    names = [folder.name for folder in folders]
-    save_results(results_file(folders), Results(args.split, names, weights, fields))
+    weights = [weights_digest(folder) for folder in entry.folders]
+    names = [folder.name for folder in entry.folders]
+    long = entry.long.facts() if entry.long else []
+    save_results(results_file(entry.folders), Results(args.split, names, weights, fields, entry.how, long))
     if args.plots is not None:
         save_plots(args.plots, tables, trials.is_bonafide, name="+".join(names))
 
 
-def _scores(folder: Path, cache: ClipCache, device: str) -> dict[str, np.ndarray]:
-    """CM scores [clips] under each condition."""
-    detector = read_config(folder)["detector"]
-    model = load_countermeasure(folder, detector, device, in_terminal())
-    judge = single(detector, model)
-    return {
-        name: score_cache(judge, model.config, cache, device, f"{folder.name}, {name}", change)[detector]
-        for name, change in CONDITIONS.items()
-    }
+def _report(trials: Trials, table: ScoreTable, split: str) -> Report:
+    """`evaluate`, with the rates at the fixed threshold of the LLRs too."""
+    assert table.llrs is not None
+    miss, false_alarm = rates_at(table.llrs[trials.is_bonafide], table.llrs[~trials.is_bonafide], 0.0)
+    report = evaluate(trials, table, phase=split)
+    return replace(report, miss_rate=100 * miss, false_alarm_rate=100 * false_alarm)
 
 
-def _save_scores(folder: Path, cache: ClipCache, scores: dict[str, np.ndarray]) -> None:
-    """Score files beside the checkpoint, for `evaluate`; not committed."""
-    for condition, values in scores.items():
-        lines = [f"{clip.utt_id} {value:.5f}\n" for clip, value in zip(cache.clips, values, strict=True)]
-        (folder / f"{condition.replace(' ', '-')}.scores").write_text("".join(lines))
+def _long(long: LongFit) -> str:
+    told = (
+        f"Clips made long, by the mean over all windows and by the worst stretch:\n\n{long_table(long.rows)}"
+    )
+    if long.long is None:
+        return f"{told}\n\nThe mean counts at every length."
+    return (
+        f"{told}\n\nFrom {long.long.from_windows} windows on the worst stretch counts: the lowest mean of "
+        f"{long.long.adjacent} neighbouring windows."
+    )
 
 
-def _calibrate(folder: Path, cache: ClipCache, scores: dict[str, np.ndarray]) -> None:
-    bonafide = bonafide_mask(cache.clips)
-    fitted = fit_calibration(np.concatenate(list(scores.values())), np.tile(bonafide, len(scores)))
-    config = read_config(folder)
-    config["calibration"] = {"scale": fitted.scale, "offset": fitted.offset}
-    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+def markdown(reports: dict[str, Report], llrs: str) -> str:
+    """For a model card: a line for each condition, EERs by spoof source, what the intervals are.
 
-
-def markdown(reports: dict[str, Report]) -> str:
-    """For a model card: a line for each condition, EERs by spoof source, what the intervals are."""
+    llrs: where those of Cllr and the rates are from.
+    """
     first = next(iter(reports.values()))
     lines = [
         f"{first.bonafide} bona fide and {first.spoof} spoof clips.",
         "",
-        "| | EER % pooled | EER % macro | Cllr | real called fake % | fake called real % |",
-        "|---|---|---|---|---|---|",
-        *(f"| {name} | {_summary(report)} |" for name, report in reports.items()),
+        *RATES_HEADING,
+        *(_summary(name, report) for name, report in reports.items()),
+        "",
+        f"Cllr and the last two columns (at the fixed threshold LLR = 0): {llrs}.",
         "",
         f"| spoof source | clips | {' | '.join(f'EER %, {name}' for name in reports)} |",
         "|---|---|" + "---|" * len(reports),
@@ -139,13 +160,13 @@ def markdown(reports: dict[str, Report]) -> str:
     return "\n".join([*lines, "", _interval_note(first)])
 
 
-def _summary(report: Report) -> str:
-    """The cells of one condition; the last two are at the fixed threshold LLR = 0."""
-    return (
-        f"{eer_cell(report.eer, report.intervals.pooled)} | "
-        f"{eer_cell(report.macro_eer, report.intervals.macro)} | {report.cllr:.3f} | "
-        f"{report.miss_rate:.1f} | {report.false_alarm_rate:.1f}"
-    )
+def _summary(name: str, report: Report) -> str:
+    """The line of one condition; the last two columns are at the fixed threshold LLR = 0."""
+    eers = [
+        eer_cell(report.eer, report.intervals.pooled),
+        eer_cell(report.macro_eer, report.intervals.macro),
+    ]
+    return rates_row(name, eers, report.cllr, report.miss_rate, report.false_alarm_rate)
 
 
 def _interval_note(report: Report) -> str:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
+
+from detectors.logistic import fit_logistic
 
 Scores = TypeVar("Scores", float, np.ndarray)
 
@@ -16,40 +18,30 @@ class Calibration:
     scale: float = 1.0
     offset: float = 0.0
 
+    @classmethod
+    def of_config(cls, config: dict[str, Any]) -> Self:
+        """As a checkpoint's config.json has it; the fresh one where it has none."""
+        return cls(**config.get("calibration", {}))
+
     def llr(self, score: Scores) -> Scores:
         """Of one CM score, or of an array of them."""
         return self.scale * score + self.offset
 
 
-def fit_calibration(scores: np.ndarray, is_bonafide: np.ndarray, steps: int = 50) -> Calibration:
+def fit_calibration(scores: np.ndarray, is_bonafide: np.ndarray) -> Calibration:
     """Minimise Cllr, in which both classes weigh the same however many trials each has.
 
-    scores [clips], is_bonafide [clips] of bool. Newton's method on two parameters; a very small
-    ridge keeps separable data finite. Raises ValueError when a class is missing.
+    scores [clips], is_bonafide [clips] of bool. Raises ValueError when a class is missing.
     """
-    if is_bonafide.all() or not is_bonafide.any():
-        raise ValueError("calibration needs scores of both classes")
-    # Standardised inside, so that the ridge means the same for every detector's scale.
-    mean, spread = scores.mean(), scores.std() or 1.0
-    x = np.stack([(scores - mean) / spread, np.ones(len(scores))], axis=1)
-    sign = np.where(is_bonafide, 1.0, -1.0)
-    weight = np.where(is_bonafide, 0.5 / is_bonafide.sum(), 0.5 / (~is_bonafide).sum())
-    ridge = 1e-4 * np.eye(2)
-    theta = np.zeros(2)
-    for _ in range(steps):
-        wrong = 1 / (1 + np.exp(np.clip(sign * (x @ theta), -500, 500)))
-        gradient = -(x.T @ (weight * sign * wrong)) + ridge @ theta
-        hessian = (x * (weight * wrong * (1 - wrong))[:, None]).T @ x + ridge
-        step = np.linalg.solve(hessian, gradient)
-        theta -= step / max(1.0, np.abs(step).max())  # damped: a full step can overshoot
-    return Calibration(float(theta[0] / spread), float(theta[1] - theta[0] * mean / spread))
+    fitted = fit_logistic(scores[:, None], is_bonafide)
+    return Calibration(fitted.weights[0], fitted.offset)
 
 
 def fuse(llrs: Sequence[float]) -> float:
-    """One LLR from several detectors of the same clip: their mean.
+    """One LLR from several detectors of the same clip: their mean, where no other way was found better.
 
-    A sum would hold only for independent evidence; detectors that look at the same clip are not
-    independent, and a mean never claims more than the surest of them. Raises ValueError when empty.
+    See fusion.py. A sum would hold only for independent evidence; detectors that look at the same clip are
+    not independent, and a mean never claims more than the surest of them. Raises ValueError when empty.
     """
     if not llrs:
         raise ValueError("no detector gave an LLR")

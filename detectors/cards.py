@@ -69,8 +69,8 @@ _KINDS = {
 NAMES = tuple(_KINDS)
 _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the model card"
 _MINI_SHA256 = {
-    "sls": "ea14542bb1f17af1a08091d2621d8e8173fef6a345939c0f4c9f4eef6178cf95",
-    "fake_mamba": "7c9746ef4dcb0e87ee88538bca89a822ee825824f0ab7f75ca0e01daa44f4ed5",
+    "sls": "3e386fa9cf84ae5c56ebd37b09fb2ba94fd7f87a32b985c14b65675cff7ac4c6",
+    "fake_mamba": "3567b621f666dbb52fea88143949080f3d8684e95d2aa4d6facb59d65b610048",
     "allm4add": "fea9118fa6b04925128b3717cb08870d7a808dcaa5231f2f6632e12f74014357",
 }
 _ALLM4ADD_FULL = CACHE / "allm4add-full"

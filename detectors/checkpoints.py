@@ -19,6 +19,7 @@ from detectors.config import config_from_dict, config_to_dict
 from detectors.errors import DetectorError
 from detectors.frontends.xlsr import XlsrFrontEnd
 from detectors.models import Countermeasure, FakeMamba, Sls, build_model
+from detectors.ops.cpu_scan import kernels
 from detectors.progress import Progress
 from detectors.whole_files import written_whole
 
@@ -83,7 +84,10 @@ def load_countermeasure(
         from detectors.backends.allm4add import load_allm4add
 
         return load_allm4add(folder, device, progress)
-    return load_model(folder, detector).to(device)
+    model = load_model(folder, detector).to(device)
+    if isinstance(model, FakeMamba) and device == "cpu":
+        kernels()  # compiled or read from a cache now, so that the first clip does not wait for it
+    return model
 
 
 def load_model(folder: Path, detector: str) -> Sls | FakeMamba:

@@ -9,7 +9,9 @@ from detectors.calibration import Calibration
 from detectors.cards import DetectorCard
 from detectors.detection import Detection, Window
 from detectors.errors import DetectorError
+from detectors.familiar import Familiar
 from detectors.hearing import Batches, Judge
+from detectors.long_clips import LongClips
 from detectors.models import Countermeasure
 from detectors.windows import spans
 
@@ -24,13 +26,23 @@ SoFar = Callable[[Sequence[Window]], None]
 class Detector:
     """A countermeasure with its weights, its calibration and its card.
 
-    version: first 12 digits of the weights' sha256. device: "cpu" or "cuda".
+    version: first 12 digits of the weights' sha256. device: "cpu" or "cuda". long_clips: how they are
+    judged, where the mean over their windows does not count. familiar: what clips it learnt from are like,
+    where that is known.
     """
 
     def __init__(
-        self, card: DetectorCard, model: Countermeasure, calibration: Calibration, version: str, device: str
+        self,
+        card: DetectorCard,
+        model: Countermeasure,
+        calibration: Calibration,
+        version: str,
+        device: str,
+        long_clips: LongClips | None = None,
+        familiar: Familiar | None = None,
     ) -> None:
         self.card, self.calibration, self.version, self.device = card, calibration, version, device
+        self.long_clips, self.familiar = long_clips, familiar
         self.name: str = card.name
         self.preset: str = card.preset
         self.model = model.to(device).eval()
@@ -87,9 +99,23 @@ class Detector:
         tell()
         return clip.detection()
 
+    def scores(self, waves: Sequence[np.ndarray]) -> np.ndarray:
+        """CM scores [clips] of many clips, float32 [s] each, in full batches and without maps.
+
+        Raises DetectorError as `analyze` does.
+        """
+        batches = self.batches()
+        clips = [batches.hear() for _ in waves]
+        for clip, wave in zip(clips, waves, strict=True):
+            clip.feed(np.ascontiguousarray(wave, dtype=np.float32))
+            clip.end()
+        batches.flush()
+        return np.array([clip.detection().score for clip in clips])
+
     def batches(self) -> Batches:
         """For many clips: their windows go through the model in full batches (see hearing.py)."""
-        return Batches(Judge(self.name, self.model, self.calibration, self.device), BATCH)
+        judge = Judge(self.name, self.model, self.calibration, self.device, self.long_clips, self.familiar)
+        return Batches(judge, BATCH)
 
     def _count(self, seconds: float) -> int:
         """Windows of a clip of this length."""

@@ -19,6 +19,8 @@ from detectors.windows import cut, spans
 #: Judges a batch of windows [b, s]: per detector the CM scores [b], or class logits [b, 2], of which
 #: the second is the score.
 Judge = Callable[[Tensor], dict[str, Tensor]]
+#: Of each clip the CM scores of its windows, in order.
+WindowScores = list[list[float]]
 
 
 def single(name: str, model: Countermeasure) -> Judge:
@@ -27,28 +29,37 @@ def single(name: str, model: Countermeasure) -> Judge:
 
 
 @torch.inference_mode()
-def score_clips(
+def score_windows(
     judge: Judge, config: WindowSizes, waves: Iterable[np.ndarray], device: torch.device | str
-) -> dict[str, np.ndarray]:
-    """CM score of each clip, per detector [clips]: the mean over its windows, as `analyze` gives it.
+) -> dict[str, WindowScores]:
+    """CM scores of the windows of each clip, per detector.
 
     Windows of neighbouring clips share a batch; `config` tells their length and hop.
     """
-    sums: dict[str, list[float]] = {}
-    counts: list[int] = []
+    found: dict[str, WindowScores] = {}
     for group in _batches(waves, config):
-        owners = [clip for clip, _ in group]
         batch = torch.from_numpy(np.stack([window for _, window in group])).to(device)
-        counts += [0] * (owners[-1] + 1 - len(counts))
         for name, answers in judge(batch).items():
             scores = answers if answers.dim() == 1 else answers[:, 1]
-            of_detector = sums.setdefault(name, [])
-            of_detector += [0.0] * (owners[-1] + 1 - len(of_detector))
-            for clip, score in zip(owners, scores.tolist(), strict=True):
-                of_detector[clip] += score
-        for clip in owners:
-            counts[clip] += 1
-    return {name: np.array(values) / np.array(counts) for name, values in sums.items()}
+            of_detector = found.setdefault(name, [])
+            for (clip, _), score in zip(group, scores.tolist(), strict=True):
+                if clip == len(of_detector):  # they come in order, and each has a window
+                    of_detector.append([])
+                of_detector[clip].append(score)
+    return found
+
+
+def score_clips(
+    judge: Judge, config: WindowSizes, waves: Iterable[np.ndarray], device: torch.device | str
+) -> dict[str, np.ndarray]:
+    """CM score of each clip, per detector [clips]: the mean over its windows, as `analyze` gives it."""
+    found = score_windows(judge, config, waves, device)
+    return {name: clip_means(windows) for name, windows in found.items()}
+
+
+def clip_means(windows: WindowScores) -> np.ndarray:
+    """CM scores [clips]: of each clip the mean over its windows."""
+    return np.array([np.mean(scores) for scores in windows])
 
 
 def score_cache(
@@ -60,8 +71,16 @@ def score_cache(
     change: Callable[[np.ndarray], np.ndarray] = as_is,
 ) -> dict[str, np.ndarray]:
     """`score_clips` of every clip of a cache, each changed first, with a progress bar named `doing`."""
+    return score_clips(judge, config, changed_waves(cache, doing, change), device)
+
+
+def changed_waves(
+    cache: ClipCache, doing: str, change: Callable[[np.ndarray], np.ndarray] = as_is
+) -> Iterable[np.ndarray]:
+    """float32 [s] of every clip of a cache, each changed as it is asked for; with a progress bar."""
     waves = (change(cache.wave(i)) for i in range(len(cache)))
-    return score_clips(judge, config, tqdm(waves, total=len(cache), desc=doing, unit="clip"), device)
+    shown: Iterable[np.ndarray] = tqdm(waves, total=len(cache), desc=doing, unit="clip")
+    return shown
 
 
 def score_cache_together(

@@ -25,6 +25,8 @@ from detectors import metrics
 from detectors.errors import DetectorError
 from detectors.intervals import PERCENT, SEED, EerIntervals, Interval, eer_intervals
 from detectors.protocols import ScoreTable, Trials, read_asv_scores, read_scores, read_trials
+from detectors.step_rates import FIELD as STEPS
+from detectors.step_rates import StepRates
 
 #: The two conditions that scores may come from.
 RAW, WITHOUT_SHORTCUTS = "raw", "shortcuts removed"
@@ -64,6 +66,7 @@ class Report:
     asv_eer: float | None
     per_source: dict[str, SourceResult]
     intervals: EerIntervals
+    steps: StepRates
 
     @property
     def macro_eer(self) -> float | None:
@@ -225,6 +228,7 @@ def evaluate(
             for source, scores in by_source.items()
         },
         intervals=eer_intervals(bonafide, spoof, by_source, resamples, seed),
+        steps=StepRates.of_llrs(bonafide_llrs, spoof_llrs),
     )
 
 
@@ -243,7 +247,9 @@ def spoofs_by_source(trials: Trials, scores: np.ndarray) -> dict[str, np.ndarray
 
 def as_fields(report: Report) -> dict[str, Any]:
     """Plain JSON values: the fields of Report, macro_eer, and the intervals as [lower, upper] in percent."""
-    fields = {name: value for name, value in vars(report).items() if name not in ("per_source", "intervals")}
+    fields = {
+        name: value for name, value in vars(report).items() if name not in ("per_source", "intervals", STEPS)
+    }
     found = report.intervals
     return {
         **fields,
@@ -255,6 +261,7 @@ def as_fields(report: Report) -> dict[str, Any]:
         "interval_percent": PERCENT,
         "interval_resamples": found.resamples,
         "interval_seed": found.seed,
+        STEPS: report.steps.as_fields(),
     }
 
 

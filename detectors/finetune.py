@@ -177,7 +177,7 @@ def calibrate(
     else:
         if min(labels[0].sum(), (~labels[0]).sum()) < MIN_TO_CALIBRATE:
             told = f"not fitted anew: there are fewer than {MIN_TO_CALIBRATE} held-back clips of a class"
-            return Calibration(**read_config(old_folder).get("calibration", {})), told
+            return Calibration.of_config(read_config(old_folder)), told
         told = "the held-back labelled clips"
     return fit_calibration(np.concatenate(values), np.concatenate(labels)), told
 

@@ -9,10 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from detectors.abstention import Checks
 from detectors.audio import SAMPLE_RATE
 from detectors.calibration import Calibration
 from detectors.detection import Detection, Window, p_spoof_of
 from detectors.errors import DetectorError
+from detectors.familiar import Familiar, summary
+from detectors.long_clips import LongClips
 from detectors.models import Countermeasure, Judgement
 from detectors.timeline import Timeline
 from detectors.windows import Cutter, Span
@@ -28,6 +31,8 @@ class Judge(NamedTuple):
     model: Countermeasure
     calibration: Calibration
     device: str
+    long_clips: LongClips | None = None
+    familiar: Familiar | None = None
 
 
 class Batches:
@@ -55,7 +60,7 @@ class Batches:
 
     def _answer(self, group: list[tuple["Hearing", Span, np.ndarray]]) -> None:
         try:
-            output = self._ask(np.stack([window for *_, window in group]))
+            output, summaries = self._ask(np.stack([window for *_, window in group]))
         except Exception as error:
             if len(group) == 1:
                 group[0][0].fail(error)
@@ -68,12 +73,22 @@ class Batches:
         for row, (clip, span, _) in enumerate(group):
             # [1, ...] of each field: what the model says of this window alone.
             clip.take(span, scores[row], type(output)(*(field[row : row + 1] for field in output)))
+            if summaries is not None:
+                clip.checks.take(summaries[row])
 
     @torch.inference_mode()
-    def _ask(self, windows: np.ndarray) -> Any:
-        """What the model says of windows [b, window_samples], on the CPU."""
-        output: Any = self.judge.model(torch.from_numpy(windows).to(self.judge.device))
-        return type(output)(*(field.float().cpu() for field in output))
+    def _ask(self, windows: np.ndarray) -> tuple[Any, np.ndarray | None]:
+        """What the model says of windows [b, window_samples], on the CPU; and, where it is known what it
+        learnt from, what its front-end makes of them [b, 2 d]."""
+        model: Any = self.judge.model
+        waves, summaries = torch.from_numpy(windows).to(self.judge.device), None
+        if self.judge.familiar:
+            features = model.front_end(waves)
+            summaries = summary(features.layers[-1]).cpu().numpy()
+            output = model.judge(features)
+        else:
+            output = model(waves)
+        return type(output)(*(field.float().cpu() for field in output)), summaries
 
 
 class Hearing:
@@ -87,6 +102,7 @@ class Hearing:
         self._batches, self._maps = batches, maps
         config = batches.judge.model.config
         self._cutter = Cutter(config.window_samples, config.hop_samples)
+        self.checks = Checks(batches.judge.familiar)
         self._has_sound = self._ended = False
         self._asked = 0
         self._error: Exception | None = None
@@ -106,6 +122,7 @@ class Hearing:
                 "This clip has samples that are not numbers; export it again from its source."
             )
         self._has_sound = self._has_sound or bool(block.any())
+        self.checks.feed(block)
         for span, window in self._cutter.feed(block):
             self._add(span, window)
 
@@ -130,11 +147,15 @@ class Hearing:
         """The judgement of the whole clip, once it is `done`. Raises what the model raised on it."""
         if self._error:
             raise self._error
-        name, _, calibration, device = self._batches.judge
-        score = float(np.mean([window.score for window in self.windows]))
-        llr = calibration.llr(score)
+        name, _, calibration, device, long_clips, _ = self._batches.judge
+        scores = [window.score for window in self.windows]
+        score = float(np.mean(scores))
+        llr, mean_llr = calibration.llr(score), None
+        if long_clips and len(scores) >= long_clips.from_windows:
+            llr, mean_llr = long_clips.llr(scores), llr
         maps = self._drawn() if self._maps else {}
-        return Detection(name, score, llr, p_spoof_of(llr), self.windows, self.seconds, device, maps)
+        own = self.windows, self.seconds, device, maps, mean_llr, self.checks.reasons()
+        return Detection(name, score, llr, p_spoof_of(llr), *own)
 
     def take(self, span: Span, score: float, answer: Judgement) -> None:
         """What the model says of a window: its CM score, and all of it, b = 1."""

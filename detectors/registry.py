@@ -25,6 +25,10 @@ from detectors.config import CONFIGS
 from detectors.convert import load_released
 from detectors.detector import Detector
 from detectors.errors import DetectorError
+from detectors.familiar import Familiar
+from detectors.familiar import load as load_familiar
+from detectors.long_clips import LongClips
+from detectors.models import Countermeasure
 from detectors.precision import Precision, set_precision
 from detectors.progress import Progress
 from detectors.versions import Version, Versions
@@ -102,12 +106,18 @@ def _loaded(
         card, folder = weights_in_use(card.name, card.preset, data)
     else:
         folder = Path(checkpoint)
-    calibration = Calibration(**read_config(folder).get("calibration", {}))
+    config = read_config(folder)
     digest = weights_digest(folder)
     if checkpoint is None:
         _verify(card, digest)
     model = load_countermeasure(folder, card.name, device, progress)
-    return Detector(card, model, calibration, _version(digest), device)
+    fits = Calibration.of_config(config), _version(digest), device, LongClips.of_config(config)
+    return Detector(card, model, *fits, _familiar(card, folder, model))
+
+
+def _familiar(card: DetectorCard, folder: Path, model: Countermeasure) -> Familiar | None:
+    """What clips it learnt from are like; a fine-tuned version often has the shipped one's front-end."""
+    return load_familiar(folder, model) or load_familiar(card_of(card.name, card.preset).folder, model)
 
 
 def weights_in_use(name: str, preset: str, data: str | Path | None = None) -> tuple[DetectorCard, Path]:

@@ -1,21 +1,23 @@
-"""`results`: the table of what `assess` measured, for a README, from the files that `assess` wrote.
+"""`results`: the tables of what was measured, for a README, from the files that the commands wrote.
 
     python -m detectors results assets/sls-mini assets/fake_mamba-mini \\
         assets/results-of-sls-mini+fake_mamba-mini.json
     python -m detectors results --update README.md
 
 A file to be updated names its sources itself, relative to its own folder, and what stands between the two
-lines is replaced:
+lines is replaced, for what `assess` wrote and for what `robustness --out` wrote:
 
     <!-- results of: assets/sls-mini assets/fake_mamba-mini -->
     <!-- end of results -->
+    <!-- robustness of: assets/robustness.json -->
+    <!-- end of robustness -->
 """
 
 import argparse
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,13 @@ from detectors.evaluate import RAW, WITHOUT_SHORTCUTS
 from detectors.protocols.tables import read_text
 
 FILE = "results.json"
-_MARKED = re.compile(r"(<!-- results of: ([^\n]+?) -->\n).*?(<!-- end of results -->)", re.DOTALL)
+#: All detectors together, among those of a robustness report; the clips unchanged, among its conditions.
+TOGETHER, UNCHANGED = "all", "as it is"
+RATES_HEADING = (
+    "| | EER % pooled | EER % macro | Cllr | real called fake % | fake called real % |",
+    "|---|---|---|---|---|---|",
+)
+_MARKED = re.compile(r"(<!-- (results|robustness) of: ([^\n]+?) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -32,13 +40,16 @@ class Results:
     """What one detector, or several together, reached on labelled clips.
 
     names: of the checkpoint folders. weights: sha256 of each one's weights (checkpoints.weights_digest).
-    conditions: condition (see conditions.CONDITIONS) -> evaluate.as_fields of its LLRs.
+    conditions: condition (see conditions.CONDITIONS) -> evaluate.as_fields of its LLRs. llrs: where these
+    are from, in words. long_clips: rows of long_clips_fit.Row, where they were measured.
     """
 
     split: str
     names: list[str]
     weights: list[str]
     conditions: dict[str, dict[str, Any]]
+    llrs: str = ""
+    long_clips: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def title(self) -> str:
@@ -101,8 +112,12 @@ def updated(text: str, folder: Path) -> str:
     """
 
     def renewed(mark: re.Match[str]) -> str:
-        found = [read_results(folder / name) for name in mark[2].split()]
-        return f"{mark[1]}{table(found)}\n{mark[3]}"
+        paths = [folder / name for name in mark[3].split()]
+        if mark[2] == "robustness":
+            made = "\n\n".join(robustness_summary(read_robustness(path)) for path in paths)
+        else:
+            made = table([read_results(path) for path in paths])
+        return f"{mark[1]}{made}\n{mark[4]}"
 
     text, marks = _MARKED.subn(renewed, text)
     if not marks:
@@ -148,3 +163,54 @@ def _caption(results: Sequence[Results]) -> str:
         f"In brackets: {first['interval_percent']} % intervals, {' or '.join(map(str, resamples))} bootstrap "
         'resamples of the clips and, for "macro" (the mean over spoof sources), of the sources.'
     )
+
+
+def rates_row(title: str, eers: Sequence[str], cllr: float, miss: float, false_alarm: float) -> str:
+    """A line under RATES_HEADING. eers: the cells of the pooled and the macro EER; rates in %."""
+    return f"| {title} | {' | '.join(eers)} | {cllr:.3f} | {miss:.1f} | {false_alarm:.1f} |"
+
+
+# ---- what `robustness` measured
+
+
+def read_robustness(file: Path) -> dict[str, Any]:
+    """Read what `robustness --out` wrote. Raises DetectorError when it is something else or not there."""
+    if not file.is_file():
+        raise DetectorError(f"There is no {file}: `python -m detectors robustness --out {file}` writes it.")
+    try:
+        report: dict[str, Any] = json.loads(read_text(file))
+        robustness_summary(report)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DetectorError(f"{file} is not what `robustness --out` writes: {error!r}.") from error
+    return report
+
+
+def robustness_tables(report: dict[str, Any]) -> str:
+    """Markdown: a table of rates for each detector and for all together."""
+    lines = [f"{report['bonafide']} bona fide and {report['spoof']} spoof clips."]
+    for name, conditions in report["detectors"].items():
+        heading = f"all, {report['fusion']}" if name == TOGETHER else name
+        lines += ["", f"### {heading}", "", *RATES_HEADING]
+        for title, of in conditions.items():
+            eers = [f"{of[key]:.1f}" for key in ("eer_pooled", "eer_macro")]
+            lines.append(rates_row(title, eers, of["cllr"], of["real_called_fake"], of["fake_called_real"]))
+    lines += [f"\nNot measured: {title} ({reason})." for title, reason in report["left_out"].items()]
+    return "\n".join(lines)
+
+
+def robustness_summary(report: dict[str, Any]) -> str:
+    """Markdown: the macro EER of each detector under each condition, and how far it rises."""
+    detectors: dict[str, dict[str, Any]] = report["detectors"]
+    lines = [f"| macro EER % | {' | '.join(detectors)} |", "|---|" + "---|" * len(detectors)]
+    for title in next(iter(detectors.values())):
+        cells = []
+        for of in detectors.values():
+            eer, before = of[title]["eer_macro"], of[UNCHANGED]["eer_macro"]
+            rise = f" ({100 * (eer / before - 1):+.0f} %)" if title != UNCHANGED and before else ""
+            cells.append(f"{eer:.1f}{rise}")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    counts = f"{report['bonafide']} bona fide and {report['spoof']} spoof clips"
+    caption = f"{report['split']}: {counts}. In brackets: the change against the clips as they are."
+    if TOGETHER in detectors:
+        caption += f" {TOGETHER}: {report['fusion']}."
+    return "\n".join([*lines, "", caption])

@@ -14,10 +14,10 @@ import soxr
 
 from detectors.audio import SAMPLE_RATE
 from detectors.augment import add_noise_floor, low_pass
-from detectors.calibration import fuse
 from detectors.codecs import can_encode, gsm_round_trip, round_trip
 from detectors.detection import Detection, Verdict, p_spoof_of, verdict_of
 from detectors.errors import DetectorError
+from detectors.fusion import fused
 from detectors.progress import Progress
 
 #: Longer clips are tested on the stretch of this length with the most sound in it: every stress costs as
@@ -70,16 +70,21 @@ def at_speed(wave: np.ndarray, faster: float) -> np.ndarray:
 
 def excerpt(wave: np.ndarray, seconds: float) -> np.ndarray:
     """The stretch of so many seconds with the most energy; the whole clip [s] when it is no longer."""
+    start = loudest_start(wave, seconds)
+    return wave[start : start + round(seconds * SAMPLE_RATE)]
+
+
+def loudest_start(wave: np.ndarray, seconds: float) -> int:
+    """The sample at which that stretch of a clip [s] begins."""
     length = round(seconds * SAMPLE_RATE)
     if len(wave) <= length:
-        return wave
+        return 0
     hop = SAMPLE_RATE // 100
     frames = wave[: len(wave) // hop * hop].reshape(-1, hop)
     # einsum squares and sums without a copy of a clip that may be hours long.
     energy = np.concatenate([[0.0], np.cumsum(np.einsum("ij,ij->i", frames, frames, dtype=np.float64))])
     reach = length // hop
-    start = int(np.argmax(energy[reach:] - energy[:-reach])) * hop
-    return wave[start : start + length]
+    return int(np.argmax(energy[reach:] - energy[:-reach])) * hop
 
 
 def _coded(name: str, bit_rate: int = 0) -> Change:
@@ -150,18 +155,22 @@ class StressTest:
 
 
 def stress_test(
-    wave: np.ndarray, judges: Mapping[str, Judge], progress: Progress | None = None
+    wave: np.ndarray,
+    judges: Mapping[str, Judge],
+    progress: Progress | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> StressTest:
     """Judge a clip unchanged and under every stress.
 
     wave: float32 [s], 16 kHz mono. judges: detector name -> its `analyze`. progress hears the share done and
-    the title of the stress. Raises DetectorError when a detector refuses the unchanged clip, ValueError
-    without judges.
+    the title of the stress. versions: by detector, for `fused`; without them the mean is taken. Raises
+    DetectorError when a detector refuses the unchanged clip, ValueError without judges.
     """
     tell = progress or (lambda share, doing: None)
     part = excerpt(wave, MAX_SECONDS)
     seconds = len(part) / SAMPLE_RATE
-    unchanged = fuse([judge(part).llr for judge in judges.values()])
+    versions = versions or {}
+    unchanged = fused({name: judge(part).llr for name, judge in judges.items()}, versions)
     verdict = verdict_of(unchanged)
     trials: list[Trial] = []
     left_out: dict[str, str] = {}
@@ -172,7 +181,7 @@ def stress_test(
             reason = f"the clip is not longer than {stress.longer_than:.0f} s"
         if not reason:
             try:
-                trials.append(_trial(stress, part, judges, verdict))
+                trials.append(_trial(stress, part, judges, versions, verdict))
             except DetectorError as error:  # such as: too short once it is played faster
                 reason = str(error)
         if reason:
@@ -181,10 +190,16 @@ def stress_test(
     return StressTest(seconds, verdict, unchanged, tuple(trials), left_out)
 
 
-def _trial(stress: Stress, part: np.ndarray, judges: Mapping[str, Judge], verdict: Verdict) -> Trial:
+def _trial(
+    stress: Stress,
+    part: np.ndarray,
+    judges: Mapping[str, Judge],
+    versions: Mapping[str, str],
+    verdict: Verdict,
+) -> Trial:
     changed = stress.apply(part)
     found = {name: judge(changed) for name, judge in judges.items()}
-    llr = fuse([detection.llr for detection in found.values()])
+    llr = fused({name: detection.llr for name, detection in found.items()}, versions)
     own = {name: detection.p_spoof for name, detection in found.items()}
     return Trial(
         stress.key, stress.title, llr, p_spoof_of(llr), own, verdict_of(llr), verdict_of(llr) == verdict

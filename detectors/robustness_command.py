@@ -1,40 +1,43 @@
 """`robustness`: error rates on labelled clips under codecs, noise, band limits, changes of speed and length.
 
-    python -m detectors robustness --detector all --manifest data/manifest.csv
+    python -m detectors robustness --manifest data/manifest.csv --out assets/robustness.json
+    python -m detectors robustness --manifest data/manifest.csv --only g711 mp3
 
-Prints a Markdown table for each detector and one for all together (mean of their LLRs), or with --json the
-same as data. Every condition is kept in --cache once it is done: run again, the command goes on from there.
-The last two columns are at the fixed threshold LLR = 0. Exit codes: 0 done, 2 unusable arguments.
+Prints a Markdown table for each detector and one for all together (see fusion.py), or with --json the same as
+data, which --out also keeps in a file as it goes. Every condition is kept in --cache once it is done: run
+again, the command goes on from there. A clip is decoded once, changed once for each condition, and heard once
+by detectors that have the same front-end. The last two columns are at the fixed threshold LLR = 0. Exit
+codes: 0 done, 2 unusable arguments.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from detectors.calibration import Calibration
 from detectors.cards import NAMES, PRESETS
 from detectors.checkpoints import load_countermeasure, read_config, weights_digest
 from detectors.conditions import as_is
 from detectors.corpus import Clip, ClipCache, bonafide_mask, build_cache, read_manifest
-from detectors.dev_scores import Judge, eer_by_source, score_cache
+from detectors.dev_scores import eer_by_source, score_cache
 from detectors.errors import DetectorError
+from detectors.fusion import way_of, weighing_of
 from detectors.metrics import cllr, rates_at
 from detectors.models import Countermeasure
 from detectors.progress import in_terminal
 from detectors.registry import resolve_device, weights_in_use
+from detectors.results import TOGETHER, UNCHANGED, robustness_tables
 from detectors.robustness import STRESSES, Change
+from detectors.shared_hearing import share_front_ends, together
 from detectors.whole_files import written_whole
 
-UNCHANGED = "as it is"
-TOGETHER = "all"
 #: Raise it when a stress changes: kept scores are then made again.
 KEPT_FORMAT = 1
 
@@ -65,6 +68,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--data", type=Path, help="data folder whose fine-tuned versions are to be used")
     parser.add_argument("--limit", type=int, metavar="N", help="only so many clips, spread over the list")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="CONDITION",
+        choices=[stress.key for stress in STRESSES],
+        help="beside the clips as they are: "
+        + ", ".join(stress.key for stress in STRESSES)
+        + " (default: all)",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="JSON of what is measured, written after every condition"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
 
@@ -78,42 +93,31 @@ def run(args: argparse.Namespace) -> int:
     candidates = _candidates(args.detector, args.preset, args.data, device)
     where = args.split if args.limit is None else f"{args.split}-{len(clips)}"
     cache = build_cache(args.cache / where, clips, 0, 0)
+    stresses = [stress for stress in STRESSES if not args.only or stress.key in args.only]
+    left_out = {stress.title: stress.missing() for stress in stresses if stress.missing()}
     conditions: dict[str, Change] = {UNCHANGED: as_is}
-    left_out = {stress.title: stress.missing() for stress in STRESSES if stress.missing()}
-    conditions |= {stress.title: stress.apply for stress in STRESSES if not stress.missing()}
+    conditions |= {stress.title: stress.apply for stress in stresses if not stress.missing()}
     llrs: dict[str, dict[str, np.ndarray]] = {candidate.name: {} for candidate in candidates}
+    versions = {candidate.name: candidate.digest for candidate in candidates}
+    report: dict[str, Any] = {}
     for title, change in conditions.items():
         scores = _scores(candidates, cache, device, title, change, args.cache / "robustness")
-        for candidate in candidates:
-            llrs[candidate.name][title] = candidate.calibration.llr(scores[candidate.name])
-    if len(candidates) > 1:
-        llrs[TOGETHER] = {title: np.mean([of[title] for of in llrs.values()], axis=0) for title in conditions}
-    measured = {name: _measured(cache.clips, of) for name, of in llrs.items()}
-    versions = {candidate.name: candidate.digest for candidate in candidates}
-    report = _report(cache.clips, args.split, args.preset, versions, measured, left_out)
-    print(json.dumps(report, indent=2) if args.json else tables(report))
+        found = {each.name: each.calibration.llr(scores[each.name]) for each in candidates}
+        if len(candidates) > 1:
+            found[TOGETHER] = _together(found, versions)
+        for name, values in found.items():
+            llrs.setdefault(name, {})[title] = values
+        report = _report(cache.clips, args, versions, llrs, left_out)
+        if args.out:
+            with written_whole(args.out) as part:
+                part.write_text(json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report, indent=2) if args.json else robustness_tables(report))
     return 0
 
 
-def tables(report: dict[str, Any]) -> str:
-    """Markdown from what `--json` prints."""
-    lines = [f"{report['bonafide']} bona fide and {report['spoof']} spoof clips."]
-    for name, conditions in report["detectors"].items():
-        heading = "all, mean of the LLRs" if name == TOGETHER else name
-        lines += [
-            "",
-            f"### {heading}",
-            "",
-            "| | EER % pooled | EER % macro | Cllr | real called fake % | fake called real % |",
-            "|---|---|---|---|---|---|",
-        ]
-        lines += [
-            f"| {title} | {of['eer_pooled']:.1f} | {of['eer_macro']:.1f} | {of['cllr']:.3f} | "
-            f"{of['real_called_fake']:.1f} | {of['fake_called_real']:.1f} |"
-            for title, of in conditions.items()
-        ]
-    lines += [f"\nNot measured: {title} ({reason})." for title, reason in report["left_out"].items()]
-    return "\n".join(lines)
+def _together(llrs: Mapping[str, np.ndarray], versions: Mapping[str, str]) -> np.ndarray:
+    weighing = weighing_of(versions)
+    return weighing.llr(llrs) if weighing else np.mean(list(llrs.values()), axis=0)
 
 
 def _some(clips: list[Clip], limit: int | None) -> list[Clip]:
@@ -136,10 +140,11 @@ def _candidates(name: str, preset: str, data: Path | None, device: str) -> list[
                 raise
             print(f"Without {each}: {error}", file=sys.stderr)
             continue
-        fitted = Calibration(**read_config(folder).get("calibration", {}))
+        fitted = Calibration.of_config(read_config(folder))
         found.append(Candidate(each, model, weights_digest(folder), fitted))
     if not found:
         raise DetectorError(f"No detector of the {preset} preset can be loaded; the reasons are above.")
+    share_front_ends([each.model for each in found])
     return found
 
 
@@ -157,8 +162,9 @@ def _scores(
     # A clip is changed once for all detectors that cut it in the same way: codecs cost as much as a model.
     for size in dict.fromkeys(_sizes(each) for each in todo):
         group = [each for each in todo if _sizes(each) == size]
+        judge = together({each.name: each.model for each in group})
         doing = f"{title}, {' + '.join(each.name for each in group)}"
-        found = score_cache(_judge(group), group[0].model.config, cache, device, doing, change)
+        found = score_cache(judge, group[0].model.config, cache, device, doing, change)
         for name, values in found.items():
             _keep(files[name], values)
         scores |= found
@@ -167,13 +173,6 @@ def _scores(
 
 def _sizes(candidate: Candidate) -> tuple[int, int]:
     return candidate.model.config.window_samples, candidate.model.config.hop_samples
-
-
-def _judge(group: Sequence[Candidate]) -> Judge:
-    def judge(windows: Tensor) -> dict[str, Tensor]:
-        return {each.name: each.model(windows).cm_scores for each in group}
-
-    return judge
 
 
 def _keep(file: Path, values: np.ndarray) -> None:
@@ -202,19 +201,20 @@ def _measured(clips: list[Clip], llrs: dict[str, np.ndarray]) -> dict[str, dict[
 
 def _report(
     clips: list[Clip],
-    split: str,
-    preset: str,
+    args: argparse.Namespace,
     versions: dict[str, str],
-    measured: dict[str, Any],
+    llrs: dict[str, dict[str, np.ndarray]],
     left_out: dict[str, str],
 ) -> dict[str, Any]:
+    """Plain JSON values; llrs: by detector and condition [clips]."""
     bonafide = int(bonafide_mask(clips).sum())
     return {
-        "split": split,
+        "split": args.split,
         "bonafide": bonafide,
         "spoof": len(clips) - bonafide,
-        "preset": preset,
+        "preset": args.preset,
         "weights_sha256": versions,
-        "detectors": measured,
+        "fusion": way_of(versions),
+        "detectors": {name: _measured(clips, of) for name, of in llrs.items()},
         "left_out": left_out,
     }

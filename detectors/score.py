@@ -21,6 +21,7 @@ from detectors.decoders import usable_cores
 from detectors.errors import DetectorError
 from detectors.progress import in_terminal
 from detectors.protocols import read_paths
+from detectors.score_analyses import AnalysisLines
 from detectors.score_files import FORMATS, Row, ScoreFile
 from detectors.score_parquet import ScoreFolder
 from detectors.score_processes import Processes, parts_of
@@ -28,7 +29,7 @@ from detectors.scoring import Clip, Scorer, Split, Task, blank_row, score_clips,
 
 #: Endings of files that list recordings rather than being one.
 PROTOCOL_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".trl"})
-PARQUET = "parquet"
+PARQUET, ANALYSIS = "parquet", "analysis"
 #: Below so many files, starting processes that decode them costs more time than it saves.
 FEW = 64
 #: More decoders than this feed a GPU no faster.
@@ -65,10 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=(*FORMATS, PARQUET),
+        choices=(*FORMATS, ANALYSIS, PARQUET),
         default="jsonl",
-        help="jsonl (default): all that is known; csv: the same without windows; scores: UTT SCORE lines; "
-        "parquet: as jsonl, in a folder of files, for many clips (needs pyarrow)",
+        help="jsonl (default): all that is known, a line for each file and detector; analysis: a line for "
+        "each file, all detectors together, as /analyze answers; csv: jsonl without windows; scores: UTT "
+        "SCORE lines; parquet: as jsonl, in a folder of files, for many clips (needs pyarrow)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="result file, resumed if it exists (default: stdout)"
@@ -97,6 +99,8 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "scores":
         check_ids(clips)
     processes = Processes()
+    if processes.count > 1 and args.format == ANALYSIS:
+        raise DetectorError("Several processes cannot share one file of analyses. Use --format jsonl.")
     if processes.count > 1 and args.out is None:
         raise DetectorError("Several processes cannot share the screen. Name a result file with --out.")
     if not processes.first:
@@ -104,6 +108,8 @@ def run(args: argparse.Namespace) -> int:
     results = results_at(args.out, args.format)
     clips = list({results.name(blank_row(clip)): clip for clip in clips}.values())[: args.limit]
     detectors = load_detectors(args.detector, args.preset, args.checkpoint, args.device)
+    if isinstance(results, AnalysisLines):
+        results.know(args.preset, detectors[0].device, why_missing(args.preset, args.detector, detectors))
     for detector in detectors:
         results.check_same_model(detector.name, detector.preset, detector.version)
     failed = _score(args, clips, detectors, results, processes)
@@ -115,6 +121,8 @@ def run(args: argparse.Namespace) -> int:
 
 def results_at(out: Path | None, form: str) -> Results:
     """The results at a place, in a format. Raises DetectorError when what is there is something else."""
+    if form == ANALYSIS:
+        return AnalysisLines(out)
     return ScoreFolder(out) if form == PARQUET else ScoreFile(out, FORMATS[form])
 
 
@@ -283,6 +291,17 @@ def load_detectors(name: str, preset: str, checkpoint: Path | None, device: str)
     if not loaded:
         raise DetectorError(f"No detector of the {preset} preset can be loaded; the reasons are above.")
     return loaded
+
+
+def why_missing(preset: str, asked: str, loaded: Sequence[Scorer]) -> dict[str, str]:
+    """Why detectors do not judge, in the app's words, by name. asked: --detector."""
+    from detectors import available_detectors
+    from detectors.registry import detector_status
+
+    names = set(available_detectors()) - {detector.name for detector in loaded}
+    if asked != "all":
+        return dict.fromkeys(names, "it was not asked")
+    return {name: detector_status(name, preset) or "it could not be loaded" for name in sorted(names)}
 
 
 def score_all(tasks: Sequence[Task], results: Results, decoders: int = 0, quiet: bool = False) -> int:

@@ -20,6 +20,8 @@ class Row:
     A file that no detector can take is one row with `detector` None and `error` set.
     seconds: length of the recording. version: short sha256 of the detector's weights.
     windows: one {"start", "end", "score", "llr", "p_spoof"} for each scored stretch.
+    step: the verdict in five steps. abstained: why there is no verdict (see detection.Reason), joined by "+";
+    "" when there is one. mean_llr: of a long clip judged by its worst stretch, what the mean would give.
     """
 
     path: str
@@ -35,6 +37,9 @@ class Row:
     verdict: str | None = None
     windows: list[dict[str, float]] | None = None
     error: str | None = None
+    step: str | None = None
+    abstained: str | None = None
+    mean_llr: float | None = None
 
 
 class RowFormat(Protocol):
@@ -81,7 +86,7 @@ class CsvTable:
     """A table with a header, for spreadsheets; without the windows."""
 
     columns = tuple(field.name for field in fields(Row) if field.name != "windows")
-    numbers = ("seconds", "score", "llr", "p_spoof")
+    numbers = ("seconds", "score", "llr", "p_spoof", "mean_llr")
     header = ",".join(columns) + "\n"
 
     def line(self, row: Row) -> str:
@@ -145,7 +150,7 @@ class ScoreFile:
     def __init__(self, path: Path | None, row_format: RowFormat) -> None:
         self.path = path
         self.format = row_format
-        self._found = "" if path is None else _text_of(path)
+        self._found = "" if path is None else text_of(path)
         self.rows = _earlier_rows(path, self._found, row_format) if path and self._found else []
         self._done = {(row_format.name(row), row.detector) for row in self.rows if row.error is None}
         self._sink: IO[str] = sys.stdout
@@ -180,7 +185,7 @@ class ScoreFile:
         if self.path is not None:
             if self._found not in ("", text):
                 _replace(self.path, text)
-            self._sink = _open_text(self.path, "a")
+            self._sink = open_text(self.path, "a")
         if not self._found:
             self._sink.write(text)
         self._found, self.rows = "", []  # a million earlier rows need not be held while scoring
@@ -212,7 +217,7 @@ def check_weights(
             )
 
 
-def _open_text(path: Path, mode: str) -> IO[str]:
+def open_text(path: Path, mode: str) -> IO[str]:
     # File names need not be valid UTF-8; surrogateescape carries their bytes both ways.
     try:
         return open(path, mode, encoding="utf-8", errors="surrogateescape", newline="")
@@ -226,12 +231,12 @@ def _replace(path: Path, text: str) -> None:
     """Write beside and move into place, so that a run killed here loses no earlier row."""
     target = path.resolve()
     fresh = target.with_name(target.name + ".tmp")
-    with _open_text(fresh, "w") as file:
+    with open_text(fresh, "w") as file:
         file.write(text)
     os.replace(fresh, target)
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
     """What a result file holds; nothing for a new one and for a device such as /dev/null."""
     if path.is_dir():
         raise DetectorError(f"--out {path} is a folder. Name a file in it.")
@@ -239,7 +244,7 @@ def _text_of(path: Path) -> str:
         raise DetectorError(f"The folder of --out {path} does not exist. Make it first.")
     if not path.is_file():
         return ""
-    with _open_text(path, "r") as file:
+    with open_text(path, "r") as file:
         return file.read()
 
 

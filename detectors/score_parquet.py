@@ -19,7 +19,7 @@ from detectors.score_files import Row, check_weights
 #: A file is written after so many rows or seconds, whichever comes first; a kill loses that much.
 PART_ROWS, PART_SECONDS = 5_000, 60.0
 WINDOW_FIELDS = ("start", "end", "score", "llr", "p_spoof")
-NUMBERS = ("seconds", "score", "llr", "p_spoof")
+NUMBERS = ("seconds", "score", "llr", "p_spoof", "mean_llr")
 
 
 def need_pyarrow() -> Any:

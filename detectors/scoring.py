@@ -66,6 +66,9 @@ class Scorer(Protocol):
     @property
     def version(self) -> str: ...
 
+    @property
+    def device(self) -> str: ...
+
     def batches(self) -> ClipBatches: ...
 
 
@@ -228,6 +231,9 @@ class _Case:
             llr=float(found.llr),
             p_spoof=float(found.p_spoof),
             verdict=found.verdict,
+            step=found.step,
+            abstained="+".join(found.abstained),
+            mean_llr=None if found.mean_llr is None else float(found.mean_llr),
             windows=[
                 {key: float(value) for key, value in asdict(window).items()} for window in found.windows
             ],

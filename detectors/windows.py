@@ -1,6 +1,6 @@
 """Cutting a clip of any length into the fixed windows that the models take."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -10,6 +10,19 @@ class Span(NamedTuple):
 
     start: int
     end: int
+
+
+class Sizes(NamedTuple):
+    """How a clip is cut for a checkpoint, in samples."""
+
+    window_samples: int
+    hop_samples: int
+
+    @classmethod
+    def of_config(cls, config: dict[str, Any]) -> Self:
+        """As a checkpoint's config.json has them."""
+        sizes = config.get("model", config)
+        return cls(sizes["window_samples"], sizes["hop_samples"])
 
 
 def tile(wave: np.ndarray, length: int) -> np.ndarray:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from detectors.detection import Detection
 from detectors.labels.records import Label
+from detectors.map_test import MapTest
 from detectors.robustness import StressTest
 
 
@@ -33,7 +35,7 @@ class Case:
     detectors ran on, None when none ran. detections and versions: by detector, of those that ran;
     unavailable: why the others did not. llr: of all together, natural log, bona fide over spoof.
     labels: what people said of the clip that may be passed on. data: the folder whose fine-tuned versions
-    were in use, if any.
+    were in use, if any. file: what file_facts says of the clip's file; None: to be read when it is needed.
     """
 
     name: str
@@ -49,4 +51,6 @@ class Case:
     llr: float | None
     labels: Sequence[Label] = ()
     stress: StressTest | None = None
+    map_test: MapTest | None = None
     data: Path | None = None
+    file: Mapping[str, Any] | None = None

@@ -11,6 +11,7 @@ from typing import Any
 from detectors.checkpoints import weights_digest
 from detectors.errors import DetectorError
 from detectors.results import Results, read_results, results_file
+from detectors.step_rates import FIELD as STEPS
 
 #: Ours -> as `assess` has it. The last two are at the fixed threshold LLR = 0.
 _FIELDS = {
@@ -26,7 +27,8 @@ logger = logging.getLogger(__name__)
 
 def rates_of_one(folder: Path) -> dict[str, Any] | None:
     """Error rates of the weights in a checkpoint folder, in %: threshold_llr, bonafide and spoof (clips that
-    it was measured on), conditions. None where nobody measured them."""
+    it was measured on), conditions; steps in each of these is step_rates.StepRates.as_fields. None where
+    nobody measured them."""
     return _rates([folder], [results_file([folder])])
 
 
@@ -64,7 +66,7 @@ def _facts(found: Results) -> dict[str, Any]:
         "bonafide": first["bonafide"],
         "spoof": first["spoof"],
         "conditions": {
-            name: {ours: of[theirs] for ours, theirs in _FIELDS.items()}
+            name: {ours: of[theirs] for ours, theirs in _FIELDS.items()} | {STEPS: of.get(STEPS)}
             for name, of in found.conditions.items()
         },
     }

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from detectors.clip_report import now
 from detectors.evidence.case import Case, Picture
 from detectors.evidence.html import html_report
 from detectors.evidence.pdf import pdf_report
-from detectors.evidence.report import now, report_of
+from detectors.evidence.report import report_of
 
 
 def write_package(case: Case, pictures: Sequence[Picture], folder: Path, created: str | None = None) -> Path:

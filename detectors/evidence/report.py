@@ -1,26 +1,31 @@
 """The report as data: report.json. The HTML and PDF reports say the same and nothing else."""
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any
 
 from detectors.audio import SAMPLE_RATE, sha256_of
-from detectors.detection import INCONCLUSIVE_LLR, Detection, p_spoof_of, verdict_of
+from detectors.detection import (
+    INCONCLUSIVE_LLR,
+    LIKELY_LLR,
+    Detection,
+    Reason,
+    abstained_of,
+    p_spoof_of,
+    step_of,
+    verdict_of,
+)
 from detectors.errors import DetectorError
 from detectors.evidence.case import Case
 from detectors.evidence.error_rates import rates_of_one, rates_together
-from detectors.evidence.file_facts import file_facts
 from detectors.evidence.likelihood import PROPOSITIONS, likelihood_ratio, verbal_band
 from detectors.evidence.tool import tool_facts
 from detectors.evidence.weights import Weights, weights_of
 from detectors.evidence.wording import LIMITS
+from detectors.file_facts import file_facts
+from detectors.fusion import way_of
 from detectors.labels.records import Label
 
 FORMAT, FORMAT_VERSION = "spooflens-evidence", 1
-
-
-def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def report_of(case: Case, created: str) -> dict[str, Any]:
@@ -43,9 +48,9 @@ def report_of(case: Case, created: str) -> dict[str, Any]:
             "name": case.name,
             "sha256": case.sha256,
             "seconds": case.seconds,
-            "file": file_facts(case.path),
+            "file": dict(case.file) if case.file is not None else file_facts(case.path),
         },
-        "result": _result(case.llr),
+        "result": _result(case.llr, abstained_of(case.detections.values())),
         "propositions": dict(PROPOSITIONS),
         "error_rates": _together(weights),
         "detectors": {
@@ -54,17 +59,20 @@ def report_of(case: Case, created: str) -> dict[str, Any]:
         "unavailable": dict(case.unavailable),
         "settings": _settings(case),
         "robustness": case.stress.report() if case.stress else None,
+        "deletion_test": case.map_test.report() if case.map_test else None,
         "labels": [_label(label) for label in case.labels],
         "limits": list(LIMITS),
     }
 
 
-def _result(llr: float | None) -> dict[str, Any] | None:
+def _result(llr: float | None, abstained: Sequence[Reason]) -> dict[str, Any] | None:
     """llr is natural log, bona fide over spoof; lr the ratio in favour of `favours`."""
     if llr is None:
         return None
     return {
-        "verdict": verdict_of(llr),
+        "verdict": verdict_of(llr, abstained),
+        "step": step_of(llr, abstained),
+        "abstained": list(abstained),
         "llr": llr,
         "lr": likelihood_ratio(llr),
         "favours": "bonafide" if llr > 0 else "spoof",
@@ -84,8 +92,11 @@ def _detector(detection: Detection, weights: Weights) -> dict[str, Any]:
         "device": detection.device,
         "score": detection.score,
         "llr": detection.llr,
+        "mean_llr": detection.mean_llr,
         "p_spoof": detection.p_spoof,
         "verdict": detection.verdict,
+        "step": detection.step,
+        "abstained": list(detection.abstained),
         "error_rates": rates_of_one(weights.folder) if weights.folder else None,
         "windows": [
             {"start": w.start, "end": w.end, "score": w.score, "llr": w.llr, "p_spoof": w.p_spoof}
@@ -99,8 +110,9 @@ def _settings(case: Case) -> dict[str, Any]:
         "preset": case.preset,
         "device": case.device,
         "sample_rate": SAMPLE_RATE,
-        "fusion": "mean of the detectors' LLRs",
+        "fusion": way_of(case.versions),
         "inconclusive_below_llr": INCONCLUSIVE_LLR,
+        "likely_from_llr": LIKELY_LLR,
         "prior_spoof": 0.5,
     }
 

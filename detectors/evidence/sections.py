@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from detectors.detection import INCONCLUSIVE_LLR, LIKELY_LLR
 from detectors.evidence import wording
 from detectors.evidence.case import Picture
 from detectors.evidence.likelihood import shown
+from detectors.step_rates import FIELD as STEPS
+from detectors.step_rates import StepRates
 
 #: Rows of a table of windows: a long recording has thousands.
 MAX_WINDOWS = 40
@@ -66,6 +69,7 @@ def sections_of(report: dict[str, Any], pictures: Sequence[Picture]) -> list[Sec
         Section("How often such verdicts are wrong", _error_rates(report)),
         Section("Windows", _windows(report)),
         Section("Robustness", _robustness(report)),
+        Section("Deletion test of the maps", _deletion_test(report)),
         Section("Labels and notes", _labels(report)),
         Section("Limits", [Text(limit) for limit in report["limits"]]),
         Section("How it was made, and how to check it", _making(report)),
@@ -80,7 +84,8 @@ def _result(report: dict[str, Any]) -> list[Block]:
         return [Text(wording.NO_VERDICT, strong=True)]
     favoured = "human over machine-made" if result["favours"] == "bonafide" else "machine-made over human"
     return [
-        Text(wording.VERDICTS[result["verdict"]], strong=True),
+        Text(_verdict(result), strong=True),
+        *_abstained(result),
         Text(result["in_words"]),
         Facts(
             [
@@ -92,6 +97,16 @@ def _result(report: dict[str, Any]) -> list[Block]:
             ]
         ),
     ]
+
+
+def _verdict(of: dict[str, Any]) -> str:
+    """In five steps; reports of earlier versions have three."""
+    return wording.STEPS[of["step"]] if "step" in of else wording.VERDICTS[of["verdict"]]
+
+
+def _abstained(result: dict[str, Any]) -> list[Block]:
+    reasons = [wording.REASONS[reason] for reason in result.get("abstained", ())]
+    return [Text(wording.ABSTAINED.format(reasons="; ".join(reasons)))] if reasons else []
 
 
 def _recording(report: dict[str, Any]) -> list[Block]:
@@ -123,7 +138,7 @@ def _detectors(report: dict[str, Any]) -> list[Block]:
         found.append(
             Facts(
                 [
-                    ("Verdict", wording.VERDICTS[of["verdict"]]),
+                    ("Verdict", _verdict(of)),
                     ("LLR", _signed(of["llr"])),
                     ("Probability at even odds", f"{_p(of['p_spoof'])} machine-made"),
                     ("Score", f"{_signed(of['score'])} (higher: more human)"),
@@ -134,6 +149,7 @@ def _detectors(report: dict[str, Any]) -> list[Block]:
                         if fitted
                         else wording.NOT_KNOWN,
                     ),
+                    *_long(of),
                     ("Method", of["paper"]),
                     ("Device", of["device"]),
                 ]
@@ -144,6 +160,13 @@ def _detectors(report: dict[str, Any]) -> list[Block]:
         for name, reason in report["unavailable"].items()
     ]
     return found
+
+
+def _long(of: dict[str, Any]) -> list[tuple[str, str]]:
+    """What counts in a long clip, where it is not the mean."""
+    if of.get("mean_llr") is None:
+        return []
+    return [("Long clip", wording.LONG_CLIP.format(mean_llr=_signed(of["mean_llr"])))]
 
 
 def _error_rates(report: dict[str, Any]) -> list[Block]:
@@ -159,7 +182,26 @@ def _error_rates(report: dict[str, Any]) -> list[Block]:
             rows.append([title, condition, *(f"{value:.1f}" for value in numbers), f"{of['cllr']:.3f}"])
     measured = [rates for rates in (report["error_rates"], *named.values()) if rates]
     notes: list[Block] = [Text(text) for text in dict.fromkeys(_measured_on(rates) for rates in measured)]
-    return [Table(header, rows), *notes]
+    return [Table(header, rows), *notes, *_steps(report)]
+
+
+def _steps(report: dict[str, Any]) -> list[Block]:
+    """How many clips of each class got each step from all detectors together."""
+    found: list[Block] = []
+    for condition, of in (report["error_rates"] or {"conditions": {}})["conditions"].items():
+        if not of.get(STEPS):
+            continue
+        rates = StepRates.of_fields(of[STEPS])
+        numbers = {"real_called_fake": rates.real_called_fake, "fake_called_real": rates.fake_called_real}
+        told = wording.STEPS_HELP.format(
+            leaning=INCONCLUSIVE_LLR, likely=LIKELY_LLR, condition=condition, **numbers
+        )
+        rows = [
+            [words, *map("{} ({:.1f} %)".format, rates.counts[step], rates.shares(step))]
+            for step, words in reversed(wording.STEPS.items())
+        ]
+        found += [Text(told), Table(["Step", "Human clips", "Machine-made clips"], rows)]
+    return found
 
 
 def _measured_on(rates: dict[str, Any]) -> str:
@@ -196,6 +238,23 @@ def _robustness(report: dict[str, Any]) -> list[Block]:
         Text(f"Not tested: {title} ({plain(why).rstrip('.')}).") for title, why in test["left_out"].items()
     ]
     return [Text(told), Table(["Change", "LLR", "Machine-made", "Verdict", ""], rows), *left_out]
+
+
+def _deletion_test(report: dict[str, Any]) -> list[Block]:
+    test = report.get("deletion_test")  # reports of earlier versions have none
+    if test is None:
+        return [Text(f"Deletion test: {wording.NOT_RUN}.")]
+    end = test["start"] + test["seconds"]
+    rows = [
+        [report["detectors"][name]["title"], wording.MAPS[of["map"]], _signed(of["area"]),
+         f"{_signed(of['random_lowest'])} to {_signed(of['random_highest'])}",
+         wording.OUTCOMES[of["outcome"]]]
+        for name, found in test["detectors"].items()
+        for of in found["maps"]
+    ]  # fmt: skip
+    header = ["Detector", "Map", "Area", "Random orders", "Marked parts matter"]
+    told = wording.DELETION.format(start=test["start"], end=end, columns=test["columns"])
+    return [Text(told), Table(header, rows)]
 
 
 def _labels(report: dict[str, Any]) -> list[Block]:

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from detectors.audio import load_audio, sha256_of
-from detectors.calibration import fuse
 from detectors.cards import NAMES, PRESETS
-from detectors.detection import Detection, verdict_of
+from detectors.detection import REASONS, Detection, Reason, abstained_of, verdict_of
 from detectors.errors import DetectorError
 from detectors.evidence.report import FORMAT, FORMAT_VERSION
+from detectors.fusion import fused
 
 #: How far LLRs may be apart: on the same kind of device, and on another.
 SAME_DEVICE, OTHER_DEVICE = 1e-3, 5e-2
@@ -52,6 +52,7 @@ class Reported:
     device: str | None
     llr: float
     verdict: str
+    abstained: list[str]
     weights: dict[str, str]
     scores: dict[str, Scores]
 
@@ -84,17 +85,26 @@ def run(args: argparse.Namespace) -> int:
         tolerance = SAME_DEVICE if device == reported.device else OTHER_DEVICE
     wave = load_audio(args.clip)
     here: dict[str, Scores] = {}
+    digests: dict[str, str] = {}
+    judged: list[Detection] = []
     faults = 0
     for name, digest in reported.weights.items():
         detector, found_digest = _detector(name, reported.preset, device, args.data)
         faults += _told(f"{name}: weights", _differing_weights(found_digest, digest))
-        here[name] = Scores.of(detector.analyze(wave))
+        digests[name] = found_digest
+        found = detector.analyze(wave)
+        judged.append(found)
+        here[name] = Scores.of(found)
         faults += _told(
             f"{name}: LLR {here[name].llr:+.4f}, {len(here[name].windows)} windows",
             differences(here[name], reported.scores[name], tolerance),
         )
-    together = fuse([scores.llr for scores in here.values()])
+    together = fused({name: scores.llr for name, scores in here.items()}, digests)
     faults += _told(f"together: LLR {together:+.4f}", _differing_verdict(together, reported, tolerance))
+    reasons = abstained_of(judged)
+    if reasons or reported.abstained:
+        told = f"no verdict because of: {', '.join(reasons) or 'nothing'}"
+        faults += _told(told, _differing_reasons(reasons, reported))
     print(_conclusion(faults, tolerance, device))
     return 1 if faults else 0
 
@@ -134,6 +144,8 @@ def _reported(report: dict[str, Any]) -> Reported:
         device=settings["device"],
         llr=float(report["result"]["llr"]),
         verdict=str(report["result"]["verdict"]),
+        # Reports of earlier versions have none.
+        abstained=[str(reason) for reason in report["result"].get("abstained", [])],
         weights={name: str(of["weights_sha256"] or of["version"]) for name, of in detectors.items()},
         scores={
             name: Scores(
@@ -180,9 +192,16 @@ def _differing_verdict(llr: float, reported: Reported, tolerance: float) -> list
     if not _close([llr], [reported.llr], tolerance):
         found.append(f"the report has LLR {reported.llr:+.4f}")
     # Taken from the report's own LLR: near a threshold, rounding may tip the one from here.
-    if not math.isfinite(reported.llr) or verdict_of(reported.llr) != reported.verdict:
+    known = [reason for reason in REASONS if reason in reported.abstained]
+    if not math.isfinite(reported.llr) or verdict_of(reported.llr, known) != reported.verdict:
         found.append(f"the report's verdict, {reported.verdict!r}, does not follow from its LLR")
     return found
+
+
+def _differing_reasons(found: Sequence[Reason], reported: Reported) -> list[str]:
+    if sorted(found) == sorted(reported.abstained):
+        return []
+    return [f"the report gives {', '.join(map(repr, reported.abstained)) or 'none'}"]
 
 
 def _told(what: str, differing: Iterable[str]) -> int:

@@ -7,6 +7,7 @@ from detectors.calibration import Calibration
 from detectors.cards import CARDS
 from detectors.checkpoints import read_config, weights_digest
 from detectors.errors import DetectorError
+from detectors.long_clips import FIELD as LONG_CLIPS
 
 
 class Weights(NamedTuple):
@@ -34,11 +35,12 @@ def weights_of(name: str, preset: str, version: str, data: Path | None) -> Weigh
     if not digest.startswith(version):
         return Weights(facts, None)
     config = read_config(folder)
-    fitted = Calibration(**config.get("calibration", {}))
+    fitted = Calibration.of_config(config)
     sizes = config.get("model", config)
     facts |= {
         "weights_sha256": digest,
         "calibration": {"scale": fitted.scale, "offset": fitted.offset},
+        "long_clips": config.get(LONG_CLIPS),
         "window_samples": sizes.get("window_samples"),
         "hop_samples": sizes.get("hop_samples"),
     }

@@ -1,6 +1,6 @@
 """The words of the HTML and PDF reports."""
 
-from detectors.detection import Verdict
+from detectors.detection import Reason, Step, Verdict
 
 TITLE = "SpoofLens evidence report"
 INTRO = (
@@ -13,9 +13,29 @@ VERDICTS: dict[Verdict, str] = {
     "bonafide": "Likely a human voice",
     "inconclusive": "Inconclusive",
 }
+STEPS: dict[Step, str] = {
+    "likely_spoof": "Likely machine-made",
+    "leaning_spoof": "Leaning machine-made",
+    "inconclusive": "Inconclusive",
+    "leaning_bonafide": "Leaning human",
+    "likely_bonafide": "Likely a human voice",
+}
+STEPS_HELP = (
+    "The verdict in five steps: “leaning” from an LLR of {leaning:.2f} on either side, “likely” from "
+    "{likely:.2f}. At these fixed thresholds, {fake_called_real:.1f} % of machine-made clips were called "
+    "human and {real_called_fake:.1f} % of human clips machine-made, {condition}:"
+)
+ABSTAINED = "No verdict is given, whatever the scores: {reasons}."
+REASONS: dict[Reason, str] = {
+    "no_speech": "no speech was found",
+    "little_speech": "less than 1 s of speech was found",
+    "clipping": "the recording is heavily clipped",
+    "unfamiliar": "the sound is unlike the clips that the detectors learnt from",
+}
 NO_VERDICT = "No verdict: no detector could judge the clip."
 NOT_MEASURED = "not measured"
 NOT_KNOWN = "not known"
+LONG_CLIP = "judged by its worst stretch, calibrated as such; the mean over all windows has LLR {mean_llr}"
 NOT_STATED = "not stated"
 NONE_SAVED = "No label was saved with this analysis."
 NOT_RUN = "not run"
@@ -42,4 +62,20 @@ VERIFY_HELP = (
     "scores. On the same kind of device they agree to within rounding."
 )
 HELD = "The verdict held in {held} of {tests} tests; unchanged, the tested {seconds:.1f} s have LLR {llr}."
+DELETION = (
+    "Tested on {start:.1f} to {end:.1f} s, cut into {columns} columns of time. These were removed in the "
+    "order in which a map marks them, and put back likewise, and the detector scored the clip each time. "
+    "Area: how much more the score moved, in CM score, than with random orders, which reach 0 on average. A "
+    "map that does not beat them does not tell where the evidence lies."
+)
+MAPS = {
+    "layer_time": "layers over time",
+    "attention": "attention over time",
+    "occlusion": "relevance by occlusion",
+}
+OUTCOMES = {
+    "more": "more than random ones",
+    "same": "no more than random ones",
+    "less": "less than random ones",
+}
 ANSWERS = {"bonafide": "a human voice", "spoof": "machine-made", "unsure": "not sure"}

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from detectors.calibration import fuse
 from detectors.detection import p_spoof_of
+from detectors.fusion import fused
 
 #: The three answers an annotator can give. "unsure" is an answer, not a gap.
 LABELS = ("bonafide", "spoof", "unsure")
@@ -112,16 +112,16 @@ class Judgement:
     def uncertainty(self) -> float:
         """1 when the fused probability of spoof is 0.5 or no detector gave one, 0 when it is 0 or 1."""
         llrs = self._llrs()
-        return 1 - abs(2 * p_spoof_of(fuse(llrs)) - 1) if llrs else 1.0
+        return 1 - abs(2 * p_spoof_of(fused(llrs, self.versions)) - 1) if llrs else 1.0
 
     @property
     def disagreement(self) -> float:
         """Highest minus lowest LLR of the detectors (natural log); 0 with fewer than two of them."""
-        llrs = self._llrs()
+        llrs = self._llrs().values()
         return max(llrs) - min(llrs) if llrs else 0.0
 
-    def _llrs(self) -> list[float]:
-        return [shown["llr"] for shown in self.scores.values() if math.isfinite(shown["llr"])]
+    def _llrs(self) -> dict[str, float]:
+        return {name: of["llr"] for name, of in self.scores.items() if math.isfinite(of["llr"])}
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ import torch
 
 from detectors.calibration import Calibration
 from detectors.config import FakeMambaConfig, FrontEndConfig
+from detectors.detection import p_spoof_of
 from detectors.detector import BATCH, Detector
 from detectors.errors import DetectorError
 from detectors.hearing import Hearing
+from detectors.long_clips import LongClips
 from detectors.models import build_model
 from detectors.registry import card_of
 from tests.detectors import plain_models as plain
@@ -168,3 +170,21 @@ def test_a_long_stream_takes_hardly_more_memory_than_a_short_one(detector: Detec
     short, long = peak_of_stream(detector, 20), peak_of_stream(detector, 180)
     sound = 160 * 16_000 * 4
     assert long - short < sound / 5
+
+
+def test_of_a_long_clip_the_worst_stretch_counts_and_the_rest_stays_as_it_was(detector: Detector) -> None:
+    long_clips = LongClips(
+        from_windows=5, measured_windows=40, adjacent=2, mean=0.5, worst=2.0, log_windows=0.3, offset=-0.2
+    )
+    knowing = Detector(detector.card, detector.model, detector.calibration, "abc123", "cpu", long_clips)
+    for seconds, counted in ((2.4, False), (3.0, True)):
+        wave = clip(seconds)
+        plainly, found = detector.analyze(wave), knowing.analyze(wave)
+        assert (len(found.windows) >= 5) == counted
+        assert (found.score, found.windows) == (plainly.score, plainly.windows)
+        if not counted:
+            assert (found.llr, found.mean_llr) == (plainly.llr, None)
+            continue
+        assert found.mean_llr == plainly.llr
+        assert found.llr == long_clips.llr([window.score for window in found.windows])
+        assert found.p_spoof == p_spoof_of(found.llr)

@@ -12,11 +12,13 @@ from detectors.__main__ import main
 from detectors.audio import SAMPLE_RATE
 from detectors.checkpoints import save_model
 from detectors.codecs import gsm_round_trip
-from detectors.config import FrontEndConfig, SlsConfig
+from detectors.config import FakeMambaConfig, FrontEndConfig, SlsConfig
 from detectors.detection import Detection, Window, p_spoof_of
 from detectors.errors import DetectorError
-from detectors.models import Sls
+from detectors.models import FakeMamba, Sls
+from detectors.results import read_robustness, robustness_tables, updated
 from detectors.robustness import MAX_SECONDS, STRESSES, Stress, excerpt, stress_test
+from detectors.shared_hearing import share_front_ends, together
 
 TINY = FrontEndConfig(
     layers=2, hidden=32, heads=2, ffn=32, extractor="log_mel", extractor_channels=32, position_kernel=8,
@@ -91,7 +93,7 @@ def test_an_excerpt_is_where_the_most_sound_is() -> None:
     wave = np.zeros(5 * SAMPLE_RATE, np.float32)
     wave[3 * SAMPLE_RATE : 4 * SAMPLE_RATE] = 0.5
     assert (excerpt(wave, 1.0) == 0.5).all()
-    assert excerpt(wave, 5.0) is wave
+    assert np.array_equal(excerpt(wave, 5.0), wave)
 
 
 def test_what_held_is_counted_and_what_could_not_be_done_is_named() -> None:
@@ -173,7 +175,7 @@ def test_the_command_prints_a_table_for_each_detector_and_one_together(tiny, man
     assert call(manifest, "--detector", "all") == 0
     printed = capsys.readouterr().out
     assert "3 bona fide and 3 spoof clips." in printed
-    for heading in ("### sls", "### fake_mamba", "### allm4add", "### all, mean of the LLRs"):
+    for heading in ("### sls", "### fake_mamba", "### allm4add", "### all, mean of the detectors' LLRs"):
         assert heading in printed
     rows = [line for line in printed.splitlines() if line.startswith("| Telephone (G.711) |")]
     assert len(rows) == 4
@@ -192,6 +194,78 @@ def test_json_has_the_same_figures_and_a_second_run_scores_nothing_again(
     monkeypatch.setattr(robustness_command, "score_cache", None)
     assert call(manifest, "--detector", "sls", "--json") == 0
     assert json.loads(capsys.readouterr().out) == first
+
+
+def test_chosen_conditions_go_into_a_file_as_they_are_done(tiny, manifest, capsys, monkeypatch) -> None:
+    out = manifest.parent / "robustness.json"
+    chosen = ["--detector", "sls", "--out", str(out)]
+
+    def stop(*_: object) -> None:
+        raise DetectorError("stopped here")
+
+    real = robustness_command.score_cache
+    turns = iter([real, stop])
+    monkeypatch.setattr(robustness_command, "score_cache", lambda *rest: next(turns)(*rest))
+    assert call(manifest, *chosen, "--only", STRESSES[-1].key) == 2
+    assert list(read_robustness(out)["detectors"]["sls"]) == ["as it is"]
+    monkeypatch.setattr(robustness_command, "score_cache", real)
+    assert call(manifest, *chosen, "--only", STRESSES[-1].key) == 0
+    assert list(read_robustness(out)["detectors"]["sls"]) == ["as it is", "Only 8 s of it"]
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        call(manifest, "--only", "shouting")
+    assert "shouting" in capsys.readouterr().err
+
+
+def measured(sls: float, mamba: float, of_all: float) -> dict:
+    rates = {"eer_pooled": 30.0, "cllr": 0.5, "real_called_fake": 10.0, "fake_called_real": 20.0}
+    eers = {"sls": sls, "fake_mamba": mamba, "all": of_all}
+    return {name: {**rates, "eer_macro": eer} for name, eer in eers.items()}
+
+
+def test_a_readme_gets_its_table_from_the_file(tmp_path) -> None:
+    unchanged, coded = measured(20.0, 10.0, 0.0), measured(25.0, 9.5, 1.0)
+    report = {
+        "split": "dev", "bonafide": 3, "spoof": 4, "fusion": "the mean", "left_out": {"GSM": "no encoder"},
+        "detectors": {name: {"as it is": unchanged[name], "MP3": coded[name]} for name in unchanged},
+    }  # fmt: skip
+    (tmp_path / "robustness.json").write_text(json.dumps(report))
+    text = "# Title\n<!-- robustness of: robustness.json -->\nold\n<!-- end of robustness -->\nend\n"
+    renewed = updated(text, tmp_path)
+    assert "| as it is | 20.0 | 10.0 | 0.0 |" in renewed
+    assert "| MP3 | 25.0 (+25 %) | 9.5 (-5 %) | 1.0 |" in renewed
+    assert "3 bona fide and 4 spoof clips" in renewed
+    assert "old" not in renewed
+    assert renewed.endswith("<!-- end of robustness -->\nend\n")
+    assert updated(renewed, tmp_path) == renewed
+    tables = robustness_tables(report)
+    assert "### all, the mean" in tables
+    assert "| MP3 | 30.0 | 25.0 | 0.500 | 10.0 | 20.0 |" in tables
+    assert "Not measured: GSM (no encoder)." in tables
+    (tmp_path / "robustness.json").write_text("{}")
+    with pytest.raises(DetectorError, match="robustness --out"):
+        updated(text, tmp_path)
+
+
+def test_detectors_with_the_same_front_end_hear_a_window_once() -> None:
+    torch.manual_seed(0)
+    sls = Sls(SlsConfig(TINY, 8_000, 4_000, fc_hidden=8)).eval()
+    sizes = FakeMambaConfig(TINY, 8_000, 4_000, dim=16, layers=1, d_state=4)
+    alike, other = FakeMamba(sizes).eval(), FakeMamba(sizes).eval()
+    alike.front_end.load_state_dict(sls.front_end.state_dict())
+    windows = 0.1 * torch.randn(3, 8_000)
+    models = {"sls": sls, "alike": alike, "other": other}
+    with torch.inference_mode():
+        apart = {name: model(windows).cm_scores for name, model in models.items()}
+        share_front_ends(list(models.values()))
+        assert alike.front_end is sls.front_end
+        assert other.front_end is not sls.front_end
+        heard: list[int] = []
+        sls.front_end.register_forward_hook(lambda *_: heard.append(1))
+        found = together(models)(windows)
+    assert len(heard) == 1
+    for name, scores in apart.items():
+        torch.testing.assert_close(found[name], scores)
 
 
 @pytest.mark.parametrize(

@@ -527,7 +527,7 @@ def test_out_may_be_a_link_or_a_device(three: Path, tmp_path: Path) -> None:
     ("arguments", "reason"),
     [
         (["score"], "PATH"),
-        (["score", "x.wav", "--format", "xml"], "'jsonl', 'csv', 'scores', 'parquet'"),
+        (["score", "x.wav", "--format", "xml"], "'jsonl', 'csv', 'scores', 'analysis', 'parquet'"),
         (["score", "x.wav", "--limit", "0"], "at least 1, not 0"),
         (["judge"], "'score', 'evaluate', "),
         ([], "COMMAND"),

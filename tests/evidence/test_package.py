@@ -13,12 +13,12 @@ from detectors.detection import Detection, Window, p_spoof_of
 from detectors.errors import DetectorError
 from detectors.evidence import Picture, write_package
 from detectors.evidence.error_rates import rates_of_one, rates_together
-from detectors.evidence.file_facts import file_facts
 from detectors.evidence.html import html_report
 from detectors.evidence.likelihood import likelihood_ratio, shown, verbal_band
 from detectors.evidence.pdf import COLUMN, lines_of
 from detectors.evidence.report import report_of
 from detectors.evidence.sections import MAX_WINDOWS, plain, sections_of
+from detectors.file_facts import file_facts
 from detectors.results import results_file, save_results
 from detectors.robustness import stress_test
 from tests.evidence.cases import (

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from detectors.__main__ import main
-from detectors.evidence.report import now, report_of
+from detectors.clip_report import now
+from detectors.evidence.report import report_of
 from tests.evidence.cases import case_of, clip_file, put_in_place, read, tiny_weights
 
 
