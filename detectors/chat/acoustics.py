@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from detectors.audio import SAMPLE_RATE
+from detectors.clipping import clipped_samples
 
 #: What the upper edge of the spectrum suggests about the way of the recording.
 Band = Literal["full band", "telephone band", "low-pass band", "unclear band"]
@@ -27,9 +28,6 @@ _BAND_EDGE_DB = 50.0
 #: Telephone lines end at 3.4 to 4 kHz, and the slopes of their filters a little above.
 _TELEPHONE_HZ = 4_600.0
 _FULL_BAND_HZ = 7_000.0
-#: Samples this near to full scale, at least so many in a row, were cut off.
-_CLIPPED_AT = 0.99
-_CLIPPED_RUN = 3
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def measure(wave: np.ndarray) -> Measured:
         noise_db=round(noise),
         bandwidth_khz=(bandwidth or SAMPLE_RATE / 2) / 1000,
         band=_band_of(bandwidth),
-        clipped=_clipped_share(wave),
+        clipped=clipped_samples(wave) / len(wave),
     )
 
 
@@ -119,11 +117,3 @@ def _band_of(bandwidth: float | None) -> Band:
     if bandwidth <= _TELEPHONE_HZ:
         return "telephone band"
     return "low-pass band" if bandwidth < _FULL_BAND_HZ else "full band"
-
-
-def _clipped_share(wave: np.ndarray) -> float:
-    """Share of samples in runs at full scale; single peaks that just reach it are no clipping."""
-    at_limit = np.abs(wave) >= _CLIPPED_AT
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], at_limit, [False]]).astype(int)))
-    runs = edges[1::2] - edges[::2]
-    return float(runs[runs >= _CLIPPED_RUN].sum() / len(wave))

@@ -3,8 +3,9 @@
 from typing import Literal, NamedTuple
 
 ClaimKind = Literal[
-    "number", "count", "time", "detector", "ranking", "agreement", "verdict", "certainty", "recording"
-]
+    "number", "count", "time", "detector", "ranking", "agreement", "verdict", "grade", "certainty",
+    "recording",
+]  # fmt: skip
 
 
 class Claim(NamedTuple):

@@ -1,12 +1,23 @@
 """The fact sheet: everything that may be said about one clip, rounded once, in plain data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from detectors.chat.acoustics import Measured, measure
-from detectors.detection import Detection, Verdict, Window, p_spoof_of, shown_probability, verdict_of
+from detectors.detection import (
+    Detection,
+    Reason,
+    Step,
+    Verdict,
+    Window,
+    abstained_of,
+    p_spoof_of,
+    shown_probability,
+    step_of,
+    verdict_of,
+)
 
 __all__ = [
     "TITLES",
@@ -85,7 +96,9 @@ class FactSheet:
     to 2 decimals (never to a certainty, as on the page), seconds and LLRs to 1; so text and checks never
     round differently.
 
-    verdict, llr and p_spoof: of all detectors together, None when none ran. detectors: those that ran, most
+    verdict, step, llr and p_spoof: of all detectors together, None when none ran. step: by default what the
+    LLR comes to. abstained: why the clip gets no verdict; verdict and step are "inconclusive" then, whatever
+    the LLR says. detectors: those that ran, most
     machine-like first. strongest and weakest: the most machine-like and the most human-like part; the same
     one in a clip of one window. unavailable: (title, reason) of those that did not run.
     """
@@ -99,11 +112,15 @@ class FactSheet:
     measured: Measured
     robustness: Robustness | None = None
     unavailable: tuple[tuple[str, str], ...] = ()
+    step: Step | None = None
+    abstained: tuple[Reason, ...] = ()
 
     def __post_init__(self) -> None:
         order = sorted(self.detectors, key=lambda fact: -fact.p_spoof)
         object.__setattr__(self, "detectors", tuple(order))
         if self.llr is not None:
+            if self.step is None:
+                object.__setattr__(self, "step", step_of(self.llr, self.abstained))
             object.__setattr__(self, "llr", _round(self.llr, 1))
         if self.p_spoof is not None:
             object.__setattr__(self, "p_spoof", shown_probability(self.p_spoof))
@@ -156,15 +173,21 @@ def sheet_of(
     measured: Measured,
     unavailable: Mapping[str, str] | None = None,
     robustness: Robustness | None = None,
+    abstained: Sequence[Reason] | None = None,
 ) -> FactSheet:
     """The sheet of one analysis.
 
     detections: by detector name, those that ran. llr: of all together (detectors.calibration.fuse), None
-    when none ran. unavailable: the reason, by detector name.
+    when none ran. unavailable: the reason, by detector name. abstained: why the clip gets no verdict,
+    by default what the detections say.
     """
     strongest, weakest = extreme_parts(list(detections.values()))
+    if abstained is None:
+        abstained = abstained_of(detections.values())
+    if "no_speech" in abstained:  # what is loud is not speech, then
+        measured = replace(measured, speech=0.0)
     return FactSheet(
-        verdict=None if llr is None else verdict_of(llr),
+        verdict=None if llr is None else verdict_of(llr, abstained),
         llr=llr,
         p_spoof=None if llr is None else p_spoof_of(llr),
         detectors=tuple(
@@ -176,6 +199,7 @@ def sheet_of(
         measured=measured,
         robustness=robustness,
         unavailable=tuple((TITLES.get(name, name), why) for name, why in (unavailable or {}).items()),
+        abstained=tuple(abstained) if llr is not None else (),
     )
 
 

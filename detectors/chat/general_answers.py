@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from detectors.chat.facts import FactSheet
-from detectors.chat.wording import CANNOT_TELL, ONLY_THIS_CLIP
+from detectors.chat.wording import CANNOT_TELL, CLIP_VERDICTS, ONLY_THIS_CLIP
 from detectors.detection import Verdict
 
 NOT_PROOF = "This is not proof."
@@ -31,6 +31,12 @@ def _limits(sheet: FactSheet) -> list[str]:
 def _score_meaning(sheet: FactSheet) -> list[str]:
     here = "" if sheet.p_spoof is None else f" This clip has {sheet.p_spoof:.2f}."
     return [f"{_SCALE}{here}", f"The score is the probability of machine-made: {_SCALE}{here}"]
+
+
+def _steps(sheet: FactSheet) -> list[str]:
+    meaning = "Likely means that the score is far to one side, leaning that it is less far."
+    here = "" if sheet.step is None else f" This clip: {CLIP_VERDICTS[sheet.step]}."
+    return [f"{meaning}{here}", meaning]
 
 
 def _llr(sheet: FactSheet) -> list[str]:
@@ -70,6 +76,7 @@ def _help(sheet: FactSheet) -> list[str]:
 GENERAL: dict[str, Callable[[FactSheet], list[str]]] = {
     "limits": _limits,
     "score_meaning": _score_meaning,
+    "steps": _steps,
     "llr": _llr,
     "direction": _direction,
     "next_steps": _next_steps,

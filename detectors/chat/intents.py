@@ -52,6 +52,9 @@ thank thanks thx cheers appreciate appreciated
 next recommend advice suggestion guidance continue proceed confirm verify
 other opposite counterpart reverse
 robust stable sturdy survive withstand stress hold altered changed
+abstain abstaining abstained undecided inconclusive open withheld
+leaning lean
+step grade
 """.strip().splitlines()
 )
 _ONE_WORD = {word: line[0] for line in _SYNONYMS for word in line}

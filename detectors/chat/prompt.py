@@ -1,7 +1,7 @@
 """The sheet as the short plain lines that the language model reads: one fact a line, comparisons made."""
 
 from detectors.chat.facts import DetectorFact, FactSheet, Measured
-from detectors.chat.wording import CLIP_VERDICTS, SIDES, joined, percent, seconds, span
+from detectors.chat.wording import ABSTAINED, CLIP_VERDICTS, SIDES, joined, percent, seconds, span
 
 INTRODUCTION = "Answer from these facts about one voice clip (0.00 = human, 1.00 = machine-made)."
 
@@ -17,16 +17,23 @@ def lines(sheet: FactSheet) -> list[str]:
 
 
 def _verdict_lines(sheet: FactSheet) -> list[str]:
-    if sheet.verdict is None:
+    if sheet.step is None:
         found = ["verdict: none, no detector ran"]
     else:
         found = [
-            f"verdict: {CLIP_VERDICTS[sheet.verdict]}, score {sheet.p_spoof:.2f}, LLR {sheet.llr:.1f}",
+            f"verdict: {CLIP_VERDICTS[sheet.step]}, score {sheet.p_spoof:.2f}, LLR {sheet.llr:.1f}",
+            *_abstention_lines(sheet),
             *_ranking_lines(sheet),
         ]
     if sheet.unavailable:
         found.append(f"did not run: {joined([title for title, _ in sheet.unavailable])}")
     return found
+
+
+def _abstention_lines(sheet: FactSheet) -> list[str]:
+    if not sheet.abstained:
+        return []
+    return [f"abstained: the clip has {joined([ABSTAINED[reason] for reason in sheet.abstained])}"]
 
 
 def _ranking_lines(sheet: FactSheet) -> list[str]:

@@ -32,7 +32,7 @@ _OFTEN = {
     "verdict": 2.0, "why": 2.0, "scores": 1.5, "most": 2.0, "least": 2.0, "detector_score": 3.0, "agree": 3.0,
     "where_listen": 2.0, "weakest_part": 1.5, "claim_verdict": 2.5, "claim_percent": 1.5, "claim_most": 3.0,
     "claim_agree": 1.5, "greeting": 0.4, "thanks": 0.4, "help": 0.5, "other_one": 2.0, "why_differ": 1.5,
-    "clipping": 1.5, "speech": 1.3, "bandwidth": 1.3, "missing": 1.3,
+    "clipping": 1.5, "speech": 1.3, "bandwidth": 1.3, "missing": 1.3, "no_verdict": 1.5,
 }  # fmt: skip
 _SIDES: dict[Split, tuple[str, ...]] = {
     "train": ("real", "fake", "human", "machine-made", "genuine", "synthetic", "a real person", "a deepfake"),

@@ -15,6 +15,8 @@ def _length(sheet: FactSheet) -> list[str]:
 
 def _long_enough(sheet: FactSheet) -> list[str]:
     length = seconds(sheet.measured.seconds)
+    if {"no_speech", "little_speech"} & set(sheet.abstained):
+        return [f"The clip is {length} long, but it has too little speech for a verdict."]
     if sheet.is_short:
         return [f"The clip is short, {length}. Be careful with the verdict."]
     return [f"The clip is long enough, {length}."]

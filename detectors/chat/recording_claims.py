@@ -20,10 +20,29 @@ _WORDS: tuple[tuple[str, Callable[[FactSheet], bool]], ...] = (
         r"\b(?:codec|compressed|mp3)\b",
         lambda sheet: sheet.measured.band in ("telephone band", "low-pass band"),
     ),
-    (r"\b(?:clipping|clipped|distorted|overdriven)\b", lambda sheet: sheet.measured.clipped > 0),
+    (r"(?<!heavy )\b(?:clipping|clipped|distorted|overdriven)\b", lambda sheet: sheet.measured.clipped > 0),
     (r"\b(?:is|too|rather|very) short\b", lambda sheet: sheet.is_short),
     (r"\blong enough\b", lambda sheet: not sheet.is_short),
     (r"\bstress tests?\b|\btested\b", lambda sheet: sheet.robustness is not None),
+)
+#: Why a clip gets no verdict, and what the facts must give as the reason.
+_REASONS: tuple[tuple[str, Callable[[FactSheet], bool]], ...] = (
+    (r"\bno speech\b", lambda sheet: "no_speech" in sheet.abstained),
+    (
+        r"\b(?:less than|under|not even) (?:a|one|1) s(?:econd)? of speech\b",
+        lambda sheet: "little_speech" in sheet.abstained,
+    ),
+    (
+        r"\b(?:too little|not enough|hardly any) speech\b",
+        lambda sheet: bool({"no_speech", "little_speech"} & set(sheet.abstained)),
+    ),
+    (r"\bheav(?:y|ily) clipp(?:ing|ed)\b", lambda sheet: "clipping" in sheet.abstained),
+    (r"\bunlike (?:the|its|their) training\b|\bunfamiliar\b", lambda sheet: "unfamiliar" in sheet.abstained),
+    (r"\babstain\w*", lambda sheet: bool(sheet.abstained)),
+    (r"\bno verdict\b", lambda sheet: sheet.verdict is None or bool(sheet.abstained)),
+)
+_DENIED_REASON = re.compile(
+    rf"(?:{NEGATION.pattern})(?:\s+(?:an?|the|any|have|has|been|really))*\s*$", re.IGNORECASE
 )
 _NOISE_WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\b(?:low|quiet|clean|silent)\b", ("low",)),
@@ -40,6 +59,12 @@ def recording_claims(sentence: str, sheet: FactSheet) -> Iterator[Claim]:
         for match in re.finditer(pattern, sentence, re.IGNORECASE):
             denied = _denied(sentence, match)
             yield Claim("recording", match[0], holds(sheet) != denied, "the recording was measured otherwise")
+    for pattern, holds in _REASONS:
+        for match in re.finditer(pattern, sentence, re.IGNORECASE):
+            denied = _DENIED_REASON.search(sentence[: match.start()]) is not None
+            yield Claim(
+                "recording", match[0], holds(sheet) != denied, "the verdict was not withheld for this"
+            )
     if not _NOISE.search(sentence):
         return
     for pattern, levels in _NOISE_WORDS:

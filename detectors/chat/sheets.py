@@ -1,13 +1,17 @@
 """Random but consistent fact sheets: what real analyses look like, to train and test the chat on."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from detectors.calibration import fuse
 from detectors.chat.acoustics import Band, Measured
 from detectors.chat.facts import TITLES, FactSheet, Robustness, sheet_of
-from detectors.detection import Detection, Window, p_spoof_of
+from detectors.detection import REASONS, Detection, Reason, Window, p_spoof_of
 
 _WINDOW, _HOP = 3.0, 1.5
+#: Share of sheets of clips that get no verdict.
+_ABSTAINING = 0.08
 
 
 def random_sheet(rng: np.random.Generator) -> FactSheet:
@@ -29,13 +33,37 @@ def random_sheet(rng: np.random.Generator) -> FactSheet:
     absent = [name for name in TITLES if name not in names]
     if detections and rng.random() < 0.3:
         absent = []
+    measured = _measured(rng, seconds)
+    abstained = _abstained(rng)
     return sheet_of(
         detections,
         llr,
-        _measured(rng, seconds),
+        _fitting(measured, abstained, rng),
         {name: "its weights are not at hand" for name in absent},
         _robustness(rng),
+        abstained,
     )
+
+
+def _abstained(rng: np.random.Generator) -> tuple[Reason, ...]:
+    """Mostly none; else one reason, at times two."""
+    if rng.random() >= _ABSTAINING:
+        return ()
+    chosen = {str(reason) for reason in rng.choice(REASONS, size=1 + (rng.random() < 0.2), replace=False)}
+    if "no_speech" in chosen:
+        chosen.discard("little_speech")
+    return tuple(reason for reason in REASONS if reason in chosen)
+
+
+def _fitting(measured: Measured, abstained: tuple[Reason, ...], rng: np.random.Generator) -> Measured:
+    """Measured values that such a clip would have."""
+    if "no_speech" in abstained:
+        measured = replace(measured, speech=0.0)
+    if "little_speech" in abstained:
+        measured = replace(measured, speech=rng.uniform(0.05, 0.9) / max(1.0, measured.seconds))
+    if "clipping" in abstained:
+        measured = replace(measured, clipped=float(rng.uniform(0.1, 0.6)))
+    return measured
 
 
 def _windows(seconds: float) -> int:

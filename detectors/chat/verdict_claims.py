@@ -1,5 +1,6 @@
-"""What an answer says the voice is, and how certain it makes that sound."""
+"""What an answer says the voice is, in which of the five steps, and how certain it makes that sound."""
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -7,7 +8,7 @@ from detectors.chat.claims import Claim
 from detectors.chat.facts import FactSheet
 from detectors.chat.mentions import HUMAN, MACHINE
 from detectors.chat.reading import NEGATION, Subject, group_ending_at, parts_of, subjects
-from detectors.detection import Verdict
+from detectors.detection import STEPS, Step, Verdict, step_of
 
 _SIDE = re.compile(
     rf"\b(?:(?P<spoof>{MACHINE})|(?P<bonafide>{HUMAN})(?!-|\s+time)|(?P<inconclusive>inconclusive|undecided|"
@@ -35,6 +36,12 @@ _WRONG_SCALE = re.compile(
 )
 _UNSURE = re.compile(
     r"\b(?:if|whether|could be|may be|might be|can't tell|cannot tell)\b[^,;]*$", re.IGNORECASE
+)
+#: Words before a side that say how far the verdict goes; "93 % likely" and "how likely" speak of the score.
+_GRADE = re.compile(
+    r"(?<!% )(?<!how )(?<!more )(?<!less )(?<!not )(?<!%)\b(?:(?P<likely>likely)|lean(?:s|ing))\s+"
+    r"(?:(?:to|towards?)\s+)?(?:be(?:ing)?\s+)?(?:an?\s+)?$",
+    re.IGNORECASE,
 )
 _NEGATED = re.compile(
     rf"(?:{NEGATION.pattern}|\brather than|\binstead of)(?:\W+\w+){{0,3}}\W*$", re.IGNORECASE
@@ -72,6 +79,23 @@ def verdict_claims(sentence: str, sheet: FactSheet, topic: list[Subject]) -> Ite
             right = denied
         words = ", ".join(str(one) for one in judged) or "no verdict"
         yield Claim("verdict", f"{'not ' * denied}{match[0]}", right, f"{about}: {words}")
+        if (grade := _GRADE.search(before)) and not denied and right:
+            steps = _steps_of(about, side, sheet)
+            step = f"{'likely' if grade['likely'] else 'leaning'}_{side}"
+            yield Claim("grade", f"{grade[0]}{match[0]}", step in steps, f"{about}: {' or '.join(steps)}")
+
+
+def _steps_of(about: str, side: Verdict, sheet: FactSheet) -> list[Step]:
+    """The steps that may be named: the clip's own. Of detectors and parts the facts have no step, but the
+    rounded probability, which fits two near the threshold; of several, what fits any of them."""
+    if about == "the clip":
+        return [] if sheet.step is None else [sheet.step]
+    if about == "the part":
+        scores = [part.p_spoof for part in parts_of(sheet, "")]
+    else:
+        scores = [fact.p_spoof for fact in sheet.detectors if fact.title in about or about == "the detectors"]
+    llrs = [-math.log(p / (1 - p)) for one in scores for p in (one - 0.005, one + 0.005)]
+    return [step for step in STEPS if step in map(step_of, llrs) and step.endswith(side)]
 
 
 def _without_titles(text: str, among: list[Subject]) -> str:

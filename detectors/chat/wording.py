@@ -3,14 +3,24 @@
 from collections.abc import Sequence
 
 from detectors.chat.facts import Part
-from detectors.detection import Verdict
+from detectors.detection import Reason, Step, Verdict
 
-#: A detector's verdict, and the clip's.
+#: A detector's verdict.
 SIDES: dict[Verdict, str] = {"spoof": "machine-made", "bonafide": "human", "inconclusive": "inconclusive"}
-CLIP_VERDICTS: dict[Verdict, str] = {
-    "spoof": "likely machine-made",
-    "bonafide": "likely human",
+#: The clip's, in five steps.
+CLIP_VERDICTS: dict[Step, str] = {
+    "likely_spoof": "likely machine-made",
+    "leaning_spoof": "leaning machine-made",
     "inconclusive": "inconclusive",
+    "leaning_bonafide": "leaning human",
+    "likely_bonafide": "likely human",
+}
+#: What a clip has that gets no verdict.
+ABSTAINED: dict[Reason, str] = {
+    "no_speech": "no speech",
+    "little_speech": "less than a second of speech",
+    "clipping": "heavy clipping",
+    "unfamiliar": "a sound unlike the training clips",
 }
 #: The number words that may stand for a number of detectors.
 COUNTS = ("no", "one", "two", "three", "four", "five", "six")

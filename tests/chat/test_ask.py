@@ -19,6 +19,8 @@ TRUE = "The detectors agree."
 class Loud:
     """Calls every clip of a second or more machine-made."""
 
+    version = "loud-1"
+
     def analyze(self, wave: np.ndarray) -> Detection:
         seconds = len(wave) / 16_000
         if seconds < 1:

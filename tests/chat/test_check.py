@@ -1,5 +1,7 @@
 """The check catches what is wrong, and lets pass what is true."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -224,6 +226,47 @@ def test_false_answers_about_a_human_voice_are_caught(answer: str) -> None:
 )
 def test_the_question_counts(question: str, answer: str, passes: bool) -> None:
     assert (not check(answer, SHEET, question)) == passes
+
+
+LEANING = replace(SHEET, verdict="spoof", step="leaning_spoof", llr=-1.2, p_spoof=0.77)
+SILENT = replace(
+    SHEET,
+    verdict="inconclusive",
+    step="inconclusive",
+    abstained=("no_speech", "clipping"),
+    measured=Measured(7.3, 0.0, -58, 7.6, "full band", 0.4),
+)
+
+
+@pytest.mark.parametrize(
+    ("sheet", "answer", "passes"),
+    [
+        (SHEET, "The verdict is likely machine-made, at 0.93.", True),
+        (SHEET, "The clip is likely to be fake.", True),
+        (SHEET, "The verdict is leaning machine-made, at 0.93.", False),
+        (SHEET, "The voice leans towards synthetic.", False),
+        (SHEET, "SLS says likely machine-made.", True),
+        (SHEET, "SLS is leaning machine-made.", False),
+        (LEANING, "Leaning machine-made, at 0.77.", True),
+        (LEANING, "The verdict leans to machine-made.", True),
+        (LEANING, "It is machine-made, at 0.77.", True),
+        (LEANING, "The clip is 77 % likely to be fake.", True),
+        (LEANING, "The verdict is likely machine-made, at 0.77.", False),
+        (LEANING, "The voice is likely a deepfake.", False),
+        (LEANING, "The verdict is leaning human.", False),
+        (LEANING, "There is no verdict.", False),
+        (LEANING, "The clip has no speech.", False),
+        (LEANING, "It abstained: the clip has heavy clipping.", False),
+        (SILENT, "The verdict is inconclusive: the clip has no speech and heavy clipping.", True),
+        (SILENT, "There is no verdict: the clip has heavy clipping.", True),
+        (SILENT, "The verdict is likely machine-made, at 0.93.", False),
+        (SILENT, "There is no verdict: the clip has less than a second of speech.", False),
+        (SILENT, "There is no verdict: the clip has a sound unlike the training clips.", False),
+        (SILENT, "The clip does not have heavy clipping.", False),
+    ],
+)
+def test_the_steps_and_the_reasons_for_none(sheet: FactSheet, answer: str, passes: bool) -> None:
+    assert (not check(answer, sheet)) == passes
 
 
 def test_a_contradiction_says_what_is_wrong() -> None:

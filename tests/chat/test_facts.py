@@ -43,6 +43,33 @@ def test_a_sheet_of_three_detectors_reads_as_expected() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("llr", "words"),
+    [
+        (-1.80, "likely machine-made"),
+        (-1.70, "leaning machine-made"),
+        (-0.80, "inconclusive"),
+        (0.90, "leaning human"),
+        (1.74, "likely human"),
+    ],
+)
+def test_the_verdict_line_names_the_step(llr: float, words: str) -> None:
+    sheet = sheet_of({"sls": detection("sls", [llr])}, llr, MEASURED)
+    assert lines(sheet)[0].startswith(f"verdict: {words}, score ")
+
+
+def test_a_clip_without_a_verdict_keeps_its_score_and_says_why() -> None:
+    sheet = sheet_of(
+        {"sls": detection("sls", [-3.0])}, -3.0, MEASURED, abstained=("little_speech", "clipping")
+    )
+    assert (sheet.verdict, sheet.step, sheet.llr) == ("inconclusive", "inconclusive", -3.0)
+    assert lines(sheet)[:2] == [
+        "verdict: inconclusive, score 0.95, LLR -3.0",
+        "abstained: the clip has less than a second of speech and heavy clipping",
+    ]
+    assert sheet_of({}, None, MEASURED, abstained=("no_speech",)).abstained == ()
+
+
 def test_without_detectors_the_sheet_says_so() -> None:
     sheet = sheet_of({}, None, MEASURED, {"sls": "its weights are missing"})
     assert lines(sheet)[:2] == ["verdict: none, no detector ran", "did not run: SLS"]

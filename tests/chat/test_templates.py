@@ -24,6 +24,7 @@ SLOTS = {"detector": "SLS", "side": "fake", "pct": 40}
         ("How long is it?", "The clip is 7.3 s long."),
         ("So it is human, right?", "No, the verdict is likely machine-made, at 0.93."),
         ("Is Fake-Mamba the highest?", "No, SLS is the most machine-like, at 0.97."),
+        ("Why is there no verdict?", "There is a verdict: likely machine-made, at 0.93."),
         ("Who made this?", "I can't tell that from this analysis."),
         ("Zyx wvut?", "I can't tell that from this analysis."),
         ("", "I can't tell that from this analysis."),
