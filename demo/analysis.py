@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from detectors.detection import Detection, Verdict, Window, p_spoof_of, verdict_of
+from detectors.clip_report import clip_report, devices_of
+from detectors.detection import (
+    Detection,
+    Reason,
+    Step,
+    Verdict,
+    Window,
+    abstained_of,
+    p_spoof_of,
+    step_of,
+    verdict_of,
+)
+from detectors.map_test import MapTest
 from detectors.robustness import StressTest
 
 
@@ -20,8 +32,9 @@ class Analysis:
     id: unguessable, so that one visitor cannot name another's clip. sha256: of the original bytes.
     path: the clip as uploaded. wave: float32 [s], 16 kHz mono. detections and versions: by detector,
     for those that ran; unavailable: the reason, for those that did not. llr: natural log, bona fide
-    over spoof, all detectors together; None when none ran. created: UTC, ISO 8601. stress: the stress test,
-    once it was asked for.
+    over spoof, all detectors together; None when none ran. created: UTC, ISO 8601. stress, map_test: the
+    stress test and the test of the maps, once they were asked for. notes: what a visitor should know of how
+    it was made, in sentences.
     """
 
     id: str
@@ -36,6 +49,8 @@ class Analysis:
     unavailable: dict[str, str]
     llr: float | None
     stress: StressTest | None = None
+    map_test: MapTest | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def p_spoof(self) -> float | None:
@@ -45,12 +60,22 @@ class Analysis:
     @property
     def verdict(self) -> Verdict | None:
         """ "bonafide", "spoof" or "inconclusive"; None when no detector ran."""
-        return None if self.llr is None else verdict_of(self.llr)
+        return None if self.llr is None else verdict_of(self.llr, self.abstained)
+
+    @property
+    def step(self) -> Step | None:
+        """The verdict in five steps; None when no detector ran."""
+        return None if self.llr is None else step_of(self.llr, self.abstained)
+
+    @property
+    def abstained(self) -> tuple[Reason, ...]:
+        """Why the clip gets no verdict, whatever the scores."""
+        return abstained_of(self.detections.values())
 
     @property
     def device(self) -> str | None:
         """The device or devices that the detectors ran on; None when none ran."""
-        return " + ".join(sorted({d.device for d in self.detections.values()})) or None
+        return devices_of(self.detections)
 
     def worst_window(self) -> tuple[str, Window] | None:
         """The detector and the window with the highest probability of spoof."""
@@ -66,32 +91,18 @@ class Analysis:
 
     def report(self) -> dict[str, Any]:
         """The analysis as plain JSON values: what the `/analyze` endpoint answers."""
-        return {
-            "analysis_id": self.id,
-            "verdict": self.verdict,
-            "p_spoof": self.p_spoof,
-            "llr": self.llr,
-            "detectors": {name: self._detector_report(name) for name in self.detections},
-            "unavailable": dict(self.unavailable),
-            "sha256": self.sha256,
-            "seconds": self.seconds,
-            "preset": self.preset,
-            "device": self.device,
-            "versions": dict(self.versions),
-            "created": self.created,
-        }
-
-    def _detector_report(self, name: str) -> dict[str, Any]:
-        detection = self.detections[name]
-        return {
-            **self.scores()[name],
-            "verdict": detection.verdict,
-            "version": self.versions[name],
-            "windows": [
-                {"start": w.start, "end": w.end, "score": w.score, "llr": w.llr, "p_spoof": w.p_spoof}
-                for w in detection.windows
-            ],
-        }
+        return clip_report(
+            detections=self.detections,
+            versions=self.versions,
+            unavailable=self.unavailable,
+            llr=self.llr,
+            sha256=self.sha256,
+            seconds=self.seconds,
+            preset=self.preset,
+            created=self.created,
+            analysis_id=self.id,
+            notes=self.notes,
+        )
 
 
 class RecentAnalyses:
@@ -102,7 +113,7 @@ class RecentAnalyses:
 
     def __init__(
         self,
-        count: int = 32,
+        count: int = 256,
         seconds: float = 2 * 3600,
         age: float = 2 * 3600,
         clock: Callable[[], float] = time.monotonic,
@@ -110,6 +121,7 @@ class RecentAnalyses:
         self.count, self.seconds, self.age, self._clock = count, seconds, age, clock
         self._items: OrderedDict[str, Analysis] = OrderedDict()
         self._used: dict[str, float] = {}
+        self._deleted: set[str] = set()
         self._lock = threading.Lock()
 
     def add(self, analysis: Analysis) -> None:
@@ -117,6 +129,7 @@ class RecentAnalyses:
         with self._lock:
             self._items[analysis.id] = analysis
             self._used[analysis.id] = self._clock()
+            self._deleted.discard(analysis.sha256)
             while len(self._items) > 1 and self._over():
                 del self._used[self._items.popitem(last=False)[0]]
 
@@ -136,10 +149,28 @@ class RecentAnalyses:
             return self._items.get(analysis_id)
 
     def forget(self, sha256: str) -> None:
-        """Drop all analyses of the clip with these bytes."""
+        """Drop all analyses of the clip with these bytes, which was deleted on request."""
         with self._lock:
+            self._deleted.add(sha256)
             for id in [id for id, analysis in self._items.items() if analysis.sha256 == sha256]:
                 del self._items[id], self._used[id]
+
+    def is_deleted(self, sha256: str) -> bool:
+        """Whether a clip was deleted on request, and not analysed again since."""
+        with self._lock:
+            return sha256 in self._deleted
+
+    def is_kept(self, analysis_id: str) -> bool:
+        """Whether `get` would give an analysis. To ask is not to use it."""
+        self.tidy()
+        with self._lock:
+            return analysis_id in self._items
+
+    def drop(self, analysis_id: str) -> None:
+        """Forget one analysis."""
+        with self._lock:
+            self._items.pop(analysis_id, None)
+            self._used.pop(analysis_id, None)
 
     def tidy(self) -> None:
         """Drop all analyses that nobody has asked for in a long time: a clip is not kept for ever."""

@@ -1,7 +1,8 @@
 """The process that decodes what strangers upload: it is limited, knows no secrets, and may be killed.
 
-Reads one JSON line for each file: its path and name, where to write the samples, and the limits. Answers with
-one line: {"samples": n}, {"refused": sentence} or {"failed": kind}. Ends when its input ends.
+Reads one JSON line for each file: its path, where to write the samples, and the limits; or its path alone,
+to be told what its headers say. Answers with one line: {"samples": n}, {"facts": ...}, {"refused": sentence}
+or {"failed": kind}. Ends when its input ends.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any, TextIO
 
 from detectors.audio import AudioLimits, stream_audio
 from detectors.errors import DetectorError
+from detectors.file_facts import file_facts
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +40,10 @@ def _tell(answers: TextIO, answer: dict[str, Any]) -> None:
 
 
 def _answer(asked: dict[str, Any]) -> dict[str, Any]:
-    limits = AudioLimits(**asked["limits"])
-    _bound_output(int(limits.seconds * 16_000 * 4) + (1 << 20))
     try:
-        with Path(asked["out"]).open("wb") as file:
-            blocks = stream_audio(asked["path"], limits)
-            return {"samples": sum(file.write(block.data) // block.itemsize for block in blocks)}
+        if "out" in asked:
+            return {"samples": _decode(asked["path"], asked["out"], AudioLimits(**asked["limits"]))}
+        return {"facts": file_facts(Path(asked["path"]))}
     except DetectorError as error:
         return {"refused": str(error)}
     except MemoryError:
@@ -52,6 +52,13 @@ def _answer(asked: dict[str, Any]) -> dict[str, Any]:
         # A damaged file found a bug in a library or in us; the log keeps the trace.
         logger.exception("a file could not be decoded")
         return {"failed": "error"}
+
+
+def _decode(path: str, out: str, limits: AudioLimits) -> int:
+    """Write the samples of a file; how many there are."""
+    _bound_output(int(limits.seconds * 16_000 * 4) + (1 << 20))
+    with Path(out).open("wb") as file:
+        return sum(file.write(block.data) // block.itemsize for block in stream_audio(path, limits))
 
 
 def _bound(memory: int) -> None:

@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[1]
 
 #: A process is replaced after so many files, so that what a library leaks does not add up.
 FILES_EACH = 200
-#: Longest answer of a process, in bytes: a sentence about the file.
-LONGEST_ANSWER = 1 << 16
+#: Longest answer of a process, in bytes: a sentence about the file, or its tags.
+LONGEST_ANSWER = 1 << 18
 #: Seconds in which a new process must be ready: Python has to start, perhaps on a busy machine.
 START = 60.0
 #: All that a process gets to know of the environment, which holds tokens and passwords.
@@ -125,10 +125,15 @@ class Decoder:
         handle, out = tempfile.mkstemp(prefix="spooflens-", suffix=".f32")
         os.close(handle)
         try:
-            self._decode(path, out)
+            asked = {"path": str(path.absolute()), "out": out, "limits": asdict(self.limits.audio())}
+            self._ask(asked, "samples")
             return np.fromfile(out, np.float32)
         finally:
             Path(out).unlink()
+
+    def facts(self, path: str | Path) -> dict[str, Any]:
+        """What the headers of a recording say, as detectors.file_facts does."""
+        return dict(self._ask({"path": str(Path(path).absolute())}, "facts"))
 
     def close(self) -> None:
         """End the processes that wait for files; one that is at work ends when the app does."""
@@ -143,9 +148,8 @@ class Decoder:
                 worker.close()
             self._idle.put(None)
 
-    def _decode(self, path: Path, out: str) -> None:
-        """Write the samples of one file to `out`."""
-        asked = {"path": str(path.absolute()), "out": out, "limits": asdict(self.limits.audio())}
+    def _ask(self, asked: dict[str, Any], wanted: str) -> Any:
+        """What a process answers about one file, under the key `wanted`."""
         worker, kept = self._idle.get(), None
         try:
             worker = worker or _Worker(self.limits.decode_bytes)
@@ -161,13 +165,14 @@ class Decoder:
             if worker and not kept:
                 worker.close()
             self._idle.put(kept)
-        self._check(answer)
+        return self._checked(answer, wanted)
 
-    def _check(self, answer: dict[str, Any]) -> None:
+    def _checked(self, answer: dict[str, Any], wanted: str) -> Any:
         if "refused" in answer:
             raise DetectorError(str(answer["refused"]))
         if answer.get("failed") == "memory":
             limit = messages.size(self.limits.decode_bytes)
             raise LimitError(messages.DECODING_TOO_BIG.format(limit=limit))
-        if "samples" not in answer:
+        if wanted not in answer:
             raise DetectorError(messages.DECODER_CRASHED)
+        return answer[wanted]

@@ -5,8 +5,9 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from demo import figures
+from demo import figures, map_figures, messages_maps
 from demo.analysis import Analysis
+from detectors.audio import SAMPLE_RATE
 
 #: The figures that have a form of their own for large screens.
 WITH_WIDE = frozenset({"timeline", "attention"})
@@ -31,4 +32,27 @@ def drawings(analysis: Analysis, titles: dict[str, str]) -> dict[str, Draw]:
         found["layer_time"] = lambda wide: figures.layer_time(maps["layer_time"], seconds)
     if "attention" in maps:
         found["attention"] = partial(figures.attention, maps["attention"], seconds)
+    return found
+
+
+def map_drawings(analysis: Analysis, titles: dict[str, str]) -> dict[str, tuple[tuple[str, str, str], Draw]]:
+    """By key: a figure's title, what it shows and how not to over-read it, and the figure, of the test of the
+    maps; none before it was run.
+    """
+    test = analysis.map_test
+    if test is None:
+        return {}
+    start = round(test.start * SAMPLE_RATE)
+    part = analysis.wave[start : start + round(test.seconds * SAMPLE_RATE)]
+    found: dict[str, tuple[tuple[str, str, str], Draw]] = {}
+    for of in test.examined:
+        title, names = titles[of.detector], [messages_maps.SHORT_NAMES[each.map] for each in of.found]
+        found[f"relevance_{of.detector}"] = (
+            messages_maps.words_of(messages_maps.RELEVANCE, title),
+            partial(map_figures.relevance, part, test.start, of.relevance),
+        )
+        found[f"curves_{of.detector}"] = (
+            messages_maps.words_of(messages_maps.CURVES, title, of.found[0].orders),
+            partial(map_figures.curves, of.found, names),
+        )
     return found

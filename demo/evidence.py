@@ -1,20 +1,28 @@
 """The evidence package of an analysis: facts and figures, handed to detectors.evidence. No Gradio here."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from demo import figures, messages
 from demo.analysis import Analysis
-from demo.drawings import drawings
+from demo.drawings import drawings, map_drawings
 from detectors.evidence import Case, Picture, write_package
 from detectors.labels.records import Label
 
 
 def package(
-    analysis: Analysis, titles: dict[str, str], labels: list[Label], data: Path, folder: Path
+    analysis: Analysis,
+    titles: dict[str, str],
+    labels: list[Label],
+    data: Path,
+    folder: Path,
+    file: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the zip into `folder`, which must be there, and give its path.
 
     titles: of the detectors, by name. labels: those that whoever asks may have. data: the data folder.
+    file: what detectors.file_facts says of the upload, which is best read in another process.
     Raises DetectorError when the clip's bytes are no longer at hand.
     """
     case = Case(
@@ -31,7 +39,9 @@ def package(
         llr=analysis.llr,
         labels=labels,
         stress=analysis.stress,
+        map_test=analysis.map_test,
         data=data,
+        file=file,
     )
     return write_package(case, pictures(analysis, titles), folder)
 
@@ -46,5 +56,8 @@ def pictures(analysis: Analysis, titles: dict[str, str]) -> list[Picture]:
     found = []
     for key, draw in drawn.items():
         title, shows, caveat = words[key]
+        found.append(Picture(key, title, f"{shows} {caveat}", figures.png(draw(True))))
+    for key, (told, draw) in map_drawings(analysis, titles).items():
+        title, shows, caveat = told
         found.append(Picture(key, title, f"{shows} {caveat}", figures.png(draw(True))))
     return found

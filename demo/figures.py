@@ -4,19 +4,32 @@ Figures are drawn small (NARROW inches) so that their text stays readable on a p
 long the clip, no figure holds more than COLUMNS columns.
 """
 
-import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
+from demo.canvas import (
+    BOTTOM,
+    FAINT,
+    INK,
+    NARROW,
+    RIGHT,
+    TOP,
+    WIDE,
+    axes_at,
+    colour_bar,
+    quiet,
+    single,
+)
+from demo.canvas import png as png  # with the figures, for whoever draws them
+from demo.canvas import webp as webp
 from detectors.audio import SAMPLE_RATE
 from detectors.detection import INCONCLUSIVE_LLR, Window, p_spoof_of
+from detectors.mel_scale import mel
 from detectors.robustness import StressTest
 
 #: Most columns that a figure draws: about one for each pixel of its width on a large screen.
@@ -26,10 +39,6 @@ FRAME, HOP, FRAMES_PER_COLUMN = 1024, 160, 4
 MEL_BANDS = 80
 #: Spectrograms show this far below their loudest point, in dB.
 RANGE_DB = 80.0
-
-NARROW, WIDE = 4.0, 9.6
-DPI = 180
-INK, FAINT = "#1f2933", "#64748b"
 
 #: Blue (human) over grey to orange (machine-made): told apart with any common colour blindness.
 VERDICT_COLOURS = LinearSegmentedColormap.from_list("verdict", ["#1f5fa8", "#d9dde3", "#c2570c"])
@@ -56,7 +65,7 @@ def timeline(wave: np.ndarray, rows: Mapping[str, Sequence[Window]], wide: bool 
         axis.set(yticks=[])
         axis.set_title(title, fontsize=8, color=INK, loc="left", pad=2)
     for axis in axes:
-        _quiet(axis)
+        quiet(axis)
     axes[-1].set(xlim=(0, seconds), xlabel="Time (s)")
     if rows:
         _verdict_key(figure)
@@ -67,17 +76,15 @@ def log_mel(wave: np.ndarray) -> Figure:
     """Log-mel spectrogram of a wave [s], 16 kHz; the frequency axis is labelled in kHz."""
     power = power_columns(wave)
     bank = mel_bank(MEL_BANDS, FRAME)
-    figure, axis = _figure()
+    figure, axis = single()
     _spectrogram(figure, axis, decibels(bank @ power), len(wave) / SAMPLE_RATE, top=MEL_BANDS)
-    ticks_hz = np.array([250, 500, 1000, 2000, 4000, 8000])
-    axis.set(yticks=_mel(ticks_hz) / _mel(SAMPLE_RATE / 2) * MEL_BANDS, ylabel="Frequency (kHz)")
-    axis.set_yticklabels([f"{hz / 1000:g}" for hz in ticks_hz])
+    frequency_ticks(axis)
     return figure
 
 
 def linear(wave: np.ndarray) -> Figure:
     """Spectrogram of a wave [s], 16 kHz, on a linear frequency axis of 0 to 8 kHz."""
-    figure, axis = _figure()
+    figure, axis = single()
     top = SAMPLE_RATE / 2000
     _spectrogram(figure, axis, decibels(power_columns(wave)), len(wave) / SAMPLE_RATE, top=top)
     axis.set(yticks=range(0, int(top) + 1, 2), ylabel="Frequency (kHz)")
@@ -91,7 +98,7 @@ def gates(layer_gates: np.ndarray) -> Figure:
     """
     layers = np.arange(1, layer_gates.shape[1] + 1)
     mean = layer_gates.mean(axis=0)
-    figure, axis = _figure()
+    figure, axis = single()
     axis.bar(layers, mean, width=0.7, color="#4c78a8", zorder=2)
     if len(layer_gates) > 1:
         axis.vlines(
@@ -109,14 +116,14 @@ def layer_time(logits: np.ndarray, seconds: float) -> Figure:
     """Heatmap of per-frame gate logits [layers, frames] over a clip of `seconds`."""
     cells = shrink(logits)
     count = len(cells)
-    figure, axis = _figure()
+    figure, axis = single()
     image = axis.imshow(
         cells, aspect="auto", origin="lower", cmap="cividis", extent=(0, seconds, 0.5, count + 0.5),
         interpolation="nearest",
     )  # fmt: skip
     axis.set(xlabel="Time (s)", ylabel="Layer")
     axis.set_yticks(np.arange(1, count + 1, 1 if count <= 12 else 4))
-    _colour_bar(figure, axis, image, "Gate logit")
+    colour_bar(figure, axis, image, "Gate logit")
     return figure
 
 
@@ -124,7 +131,7 @@ def attention(weights: np.ndarray, seconds: float, wide: bool = False) -> Figure
     """Attention [frames], which sums to 1, over a clip of `seconds`; drawn so that 1 is the even share."""
     shares = shrink(weights[None] * len(weights))[0]
     times = (np.arange(len(shares)) + 0.5) / len(shares) * seconds
-    figure, axis = _figure(wide)
+    figure, axis = single(wide)
     axis.fill_between(times, 0, shares, color="#4c78a8", alpha=0.35, linewidth=0)
     axis.plot(times, shares, color="#2f5583", linewidth=1.1)
     axis.axhline(1, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)))
@@ -140,7 +147,7 @@ def robustness(test: StressTest, wide: bool = False) -> Figure:
     height = 0.9 + 0.25 * max(1, len(trials))
     figure = Figure(figsize=(WIDE if wide else NARROW, height), layout="constrained")
     axis = figure.subplots()
-    _quiet(axis)
+    quiet(axis)
     axis.axvspan(p_spoof_of(INCONCLUSIVE_LLR), p_spoof_of(-INCONCLUSIVE_LLR), color="#eef1f5", zorder=0)
     axis.axvline(p_spoof_of(test.llr), color=FAINT, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
     for row, trial in enumerate(trials):
@@ -156,23 +163,6 @@ def robustness(test: StressTest, wide: bool = False) -> Figure:
     axis.set(ylim=(len(trials) - 0.4, -0.6), xlim=(-0.02, 1.02))
     axis.set_xticks([0, 0.5, 1], ["0 human", "undecided", "1 machine"])
     return figure
-
-
-def webp(figure: Figure) -> bytes:
-    """The figure as a WebP image."""
-    return _image(figure, format="webp", pil_kwargs={"quality": 88})
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG image, the same bytes every time: for records that are kept."""
-    return _image(figure, format="png", metadata={"Software": None})
-
-
-def _image(figure: Figure, **how: Any) -> bytes:
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=DPI, **how)
-    return buffer.getvalue()
 
 
 # ---- arrays: what is drawn
@@ -243,40 +233,19 @@ def decibels(power: np.ndarray) -> np.ndarray:
 
 def mel_bank(bands: int, frame: int) -> np.ndarray:
     """Triangular mel filters [bands, frame / 2 + 1] from 0 Hz to half the sample rate (HTK scale)."""
-    edges = np.linspace(0, _mel(SAMPLE_RATE / 2), bands + 2)
-    bins = _mel(np.fft.rfftfreq(frame, 1 / SAMPLE_RATE))[None]
+    edges = np.linspace(0, mel(SAMPLE_RATE / 2), bands + 2)
+    bins = mel(np.fft.rfftfreq(frame, 1 / SAMPLE_RATE))[None]
     rise = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     fall = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
     bank: np.ndarray = np.maximum(0, np.minimum(rise, fall))
     return bank
 
 
-def _mel(hz: np.ndarray | float) -> np.ndarray:
-    return np.asarray(2595 * np.log10(1 + np.asarray(hz) / 700))
+# ---- how it is drawn
 
-
-# ---- how it is drawn: margins in inches, because matplotlib's own layouts take as long as the drawing
-
-LEFT, RIGHT, BOTTOM, TOP = 0.55, 0.14, 0.46, 0.1
 #: The timeline: its left margin, as quiet clips have long amplitudes; heights of the waveform and of a
 #: detector's row, the gap with the row's title, the key.
 AMPLITUDES, WAVEFORM, ROW, GAP, KEY = 0.72, 0.95, 0.2, 0.24, 0.36
-#: A colour bar: from the axes, its own width, and room for its numbers and its label.
-BAR_GAP, BAR, BAR_TEXT = 0.08, 0.09, 0.55
-
-
-def _figure(wide: bool = False) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDE if wide else NARROW, 2.4))
-    axis = _axes(figure, LEFT, BOTTOM, RIGHT, TOP)
-    _quiet(axis)
-    return figure, axis
-
-
-def _axes(figure: Figure, left: float, bottom: float, right: float, top: float, **how: Any) -> Axes:
-    """New axes, each side so many inches from the figure's."""
-    width, height = figure.get_size_inches()
-    place = (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
-    return figure.add_axes(place, **how)
 
 
 def _rows(width: float, count: int) -> tuple[Figure, list[Axes]]:
@@ -284,21 +253,20 @@ def _rows(width: float, count: int) -> tuple[Figure, list[Axes]]:
     below = BOTTOM + (KEY if count else 0)
     height = TOP + WAVEFORM + count * (GAP + ROW) + below
     figure = Figure(figsize=(width, height))
-    axes = [_axes(figure, AMPLITUDES, height - TOP - WAVEFORM, RIGHT, TOP)]
+    axes = [axes_at(figure, AMPLITUDES, height - TOP - WAVEFORM, RIGHT, TOP)]
     for row in range(count):
         bottom = below + (count - 1 - row) * (GAP + ROW)
-        axes.append(_axes(figure, AMPLITUDES, bottom, RIGHT, height - bottom - ROW, sharex=axes[0]))
+        axes.append(axes_at(figure, AMPLITUDES, bottom, RIGHT, height - bottom - ROW, sharex=axes[0]))
     for axis in axes[:-1]:
         axis.tick_params(labelbottom=False)
     return figure, axes
 
 
-def _quiet(axis: Axes) -> None:
-    axis.tick_params(labelsize=8, colors=INK, length=3)
-    axis.xaxis.label.set(fontsize=8.5, color=INK)
-    axis.yaxis.label.set(fontsize=8.5, color=INK)
-    for side, spine in axis.spines.items():
-        spine.set(visible=side in ("left", "bottom"), color="#94a3b8")
+def frequency_ticks(axis: Axes) -> None:
+    """Label an axis of MEL_BANDS, from 0 to half the sample rate, in kHz."""
+    ticks_hz = np.array([250, 500, 1000, 2000, 4000, 8000])
+    axis.set(yticks=mel(ticks_hz) / mel(SAMPLE_RATE / 2) * MEL_BANDS, ylabel="Frequency (kHz)")
+    axis.set_yticklabels([f"{hz / 1000:g}" for hz in ticks_hz])
 
 
 def _spectrogram(figure: Figure, axis: Axes, db: np.ndarray, seconds: float, top: float) -> None:
@@ -306,26 +274,13 @@ def _spectrogram(figure: Figure, axis: Axes, db: np.ndarray, seconds: float, top
         db, aspect="auto", origin="lower", cmap="magma", vmin=-RANGE_DB, vmax=0, extent=(0, seconds, 0, top)
     )
     axis.set(xlabel="Time (s)")
-    _colour_bar(figure, axis, image, "dB under the loudest")
-
-
-def _colour_bar(figure: Figure, axis: Axes, image: ScalarMappable, label: str) -> None:
-    width, height = figure.get_size_inches()
-    inner = RIGHT / 2 + BAR_TEXT
-    outer = inner + BAR + BAR_GAP
-    axis.set_position(
-        (LEFT / width, BOTTOM / height, (width - LEFT - outer) / width, (height - BOTTOM - TOP) / height)
-    )
-    bar = figure.colorbar(image, cax=_axes(figure, width - inner - BAR, BOTTOM, inner, TOP))
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=7.5, colors=INK, length=2)
-    bar.set_label(label, fontsize=8, color=INK)
+    colour_bar(figure, axis, image, "dB under the loudest")
 
 
 def _verdict_key(figure: Figure) -> None:
     """What the colours mean, at the foot of the figure."""
     width, height = figure.get_size_inches()
-    place = _axes(figure, 0.15 * width, 0.24, 0.15 * width, height - 0.31)
+    place = axes_at(figure, 0.15 * width, 0.24, 0.15 * width, height - 0.31)
     mappable = ScalarMappable(Normalize(0, 1), VERDICT_COLOURS)
     bar = figure.colorbar(mappable, cax=place, orientation="horizontal", ticks=[0, 0.5, 1])
     bar.outline.set_visible(False)

@@ -28,8 +28,9 @@ class Limits:
 
     file_bytes: of one uploaded file. body_bytes: of a request that is no upload. seconds, min_rate, max_rate,
     channels: of what comes out of the decoder. decode_seconds, decode_bytes: time and memory that
-    decoding one file may take. job_seconds: time that judging one clip may take. queue: jobs that wait.
-    import_files, import_bytes: of one import, the bytes as they come out of zips.
+    decoding one file may take. job_seconds: time that judging one clip may take; answer_seconds: that the
+    language model may take for one answer. queue: jobs that wait. import_files, import_bytes: of one import,
+    the bytes as they come out of zips.
 
     Of one visitor in ten minutes: requests, uploaded bytes, analyses, questions, labels, imports, and
     guesses at the administrator's token.
@@ -44,6 +45,7 @@ class Limits:
     decode_seconds: int = 600
     decode_bytes: int = 1 << 30
     job_seconds: int = 6 * 3600
+    answer_seconds: int = 300
     queue: int = 32
     import_files: int = 5_000
     import_bytes: int = 4 << 30
@@ -68,6 +70,7 @@ class Limits:
             decode_seconds=60,
             decode_bytes=512 << 20,
             job_seconds=300,
+            answer_seconds=60,
             import_files=200,
             import_bytes=1 << 30,
             requests=6_000,
@@ -163,3 +166,23 @@ class Deadline:
         """LimitError when the time is up. To be called now and then, within `running`."""
         if self._used + self._clock() - self._since >= self.seconds:
             raise LimitError(messages.JOB_TOO_LONG.format(limit=messages.duration(self.seconds)))
+
+
+class TimedStop(threading.Event):
+    """Counts as set once `stop` is, or once so many seconds have passed since it was made: for what looks
+    now and then whether it is to stop, as the language model does before each word.
+    """
+
+    def __init__(
+        self, stop: threading.Event, seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__()
+        self._stop, self._clock, self._end = stop, clock, clock() + seconds
+
+    def is_set(self) -> bool:
+        """True when whoever looks is to stop."""
+        return self._stop.is_set() or self.is_late()
+
+    def is_late(self) -> bool:
+        """True when the time is up."""
+        return self._clock() >= self._end

@@ -5,16 +5,18 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from demo import messages
+from demo import markup_steps, messages, messages_maps, messages_verdict
 from demo.analysis import Analysis
 from demo.deletion import Found
 from demo.examples import Example
 from demo.workbench import ImportReport
 from detectors.cards import DetectorCard
-from detectors.detection import INCONCLUSIVE_LLR, Detection, Verdict, p_spoof_of
+from detectors.detection import INCONCLUSIVE_LLR, Detection, Step, Verdict, p_spoof_of
 from detectors.labels.agreement import Agreement
 from detectors.labels.records import Tombstone
+from detectors.map_test import MapTest
 from detectors.robustness import StressTest
+from detectors.step_rates import measured_rates
 
 
 def header() -> str:
@@ -29,16 +31,19 @@ def empty_result(preset: str, device: str) -> str:
 
 
 def verdict(analysis: Analysis, titles: dict[str, str]) -> str:
-    """The verdict in words, its number with the direction, cautions, limits and the next step."""
+    """The verdict in words and steps, its number with the direction, how often such verdicts are wrong,
+    cautions, limits and the next step."""
+    step, abstained = analysis.step, analysis.abstained
+    headline = messages_verdict.ABSTAINED_HEADLINE if abstained else messages_verdict.HEADLINES[step]
+    explained = messages_verdict.because(abstained) if abstained else messages_verdict.EXPLANATIONS[step]
+    rates = "" if step is None or abstained else markup_steps.rates(_rates(analysis, step))
     cautions = "".join(
         f'<p class="sl-caution">{escape(text)}</p>' for text in messages.cautions(analysis, titles)
     )
     return (
         f'<section class="sl-card sl-verdict {_tone(analysis.verdict)}" aria-live="polite">'
-        f"<h2>{messages.HEADLINES[analysis.verdict]}</h2>"
-        f"{_verdict_number(analysis.p_spoof)}"
-        f"<p>{messages.EXPLANATIONS[analysis.verdict]}</p>{cautions}"
-        f'<p class="sl-limits">{messages.LIMITS} {messages.NEXT_STEPS[analysis.verdict]}</p>'
+        f"<h2>{headline}</h2>{_verdict_number(analysis)}<p>{escape(explained)}</p>{rates}{cautions}"
+        f'<p class="sl-limits">{messages.LIMITS} {_next_step(analysis)}</p>'
         f"{_facts(analysis)}</section>"
     )
 
@@ -66,7 +71,12 @@ def figure(key: str, image: bytes, wide_image: bytes | None = None) -> str:
     key: of messages.FIGURES or FIGURES_ON_REQUEST. image: WebP that suits a phone; wide_image: the same for
     large screens.
     """
-    title, shows, caveat = (messages.FIGURES | messages.FIGURES_ON_REQUEST)[key]
+    return captioned(key, (messages.FIGURES | messages.FIGURES_ON_REQUEST)[key], image, wide_image)
+
+
+def captioned(key: str, words: tuple[str, str, str], image: bytes, wide_image: bytes | None = None) -> str:
+    """`figure`, with words of its own: title, what it shows, how not to over-read it."""
+    title, shows, caveat = words
     wide = f'<source media="(min-width: 800px)" srcset="{_data_uri(wide_image)}">' if wide_image else ""
     return (
         f'<figure class="sl-card sl-figure{" sl-wide" if wide_image else ""}" id="figure-{key}">'
@@ -96,10 +106,46 @@ def stress_test(test: StressTest, seconds: float, image: bytes) -> str:
     )
 
 
+def map_test(test: MapTest, titles: dict[str, str], pictures: Sequence[str]) -> str:
+    """What each detector's maps are worth, in a sentence each, and the pictures of it."""
+    rows = "".join(
+        f"<p><strong>{escape(titles[of.detector])}, {messages_maps.NAMES[found.map]}.</strong> "
+        f"{escape(messages_maps.outcome(found))}</p>"
+        for of in test.examined
+        for found in of.found
+    )
+    notes = "".join(f'<p class="sl-meta">{escape(note)}</p>' for note in messages_maps.notes(test, titles))
+    return (
+        f'<div class="sl-stress"><div role="status">{rows}</div>'
+        f'<div class="sl-figures">{"".join(pictures)}</div>{notes}</div>'
+    )
+
+
+def earlier(told: str, *pieces: str) -> str:
+    """An analysis from earlier in the visit. told: which; pieces: HTML of its verdict, cards and figure."""
+    return f'<div class="sl-earlier"><p class="sl-caution">{escape(told)}</p>{"".join(pieces)}</div>'
+
+
 def section(heading: str, help_text: str = "") -> str:
     """A heading within a tab, and what may be done there; both are our own words, with their markup."""
     below = f'<p class="sl-help">{help_text}</p>' if help_text else ""
     return f'<h2 class="sl-section">{heading}</h2>{below}'
+
+
+def table(markdown: str, label: str) -> str:
+    """A Markdown table as HTML that keys can scroll, too, where it is wider than a phone. label: what is in
+    it, for those who cannot see it.
+    """
+    lines = [[escape(cell.strip()) for cell in row.strip()[1:-1].split("|")] for row in markdown.splitlines()]
+    head = "".join(f'<th scope="col">{cell}</th>' if cell else "<td></td>" for cell in lines[0])
+    rows = "".join(
+        f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'
+        for first, *rest in lines[2:]
+    )
+    return (
+        f'<div class="sl-tables"><table tabindex="0" aria-label="{escape(label)}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
 
 
 def plot(source: str, title: str, described: str) -> str:
@@ -230,13 +276,24 @@ def device_name(device: str) -> str:
     return " + ".join(names.get(part, part) for part in device.split(" + "))
 
 
-def _verdict_number(p_spoof: float | None) -> str:
-    if p_spoof is None:
+def _verdict_number(analysis: Analysis) -> str:
+    if analysis.p_spoof is None or analysis.step is None:
         return ""
     return (
-        f'<p class="sl-number"><strong>{messages.number(p_spoof)}</strong> '
-        f"<span>{messages.DIRECTION}</span></p>{_scale(p_spoof)}"
+        f'<p class="sl-number"><strong>{messages.number(analysis.p_spoof)}</strong> '
+        f"<span>{messages.DIRECTION}</span></p>{markup_steps.bar(analysis.step)}"
     )
+
+
+def _rates(analysis: Analysis, step: Step) -> list[str]:
+    return messages_verdict.step_rates(step, measured_rates(tuple(sorted(analysis.versions.items()))))
+
+
+def _next_step(analysis: Analysis) -> str:
+    if analysis.abstained:
+        what = messages_verdict.ABSTAINED_NEXT[analysis.abstained[0]]
+        return messages_verdict.NEXT.format(what=what)
+    return messages.NEXT_STEPS[analysis.verdict]
 
 
 def _score(detection: Detection, version: str) -> str:
@@ -244,7 +301,8 @@ def _score(detection: Detection, version: str) -> str:
         f'<div class="{_tone(detection.verdict)}"><p class="sl-number">'
         f"<strong>{messages.number(detection.p_spoof)}</strong> "
         f"<span>{messages.SHORT_VERDICTS[detection.verdict]}</span></p>{_scale(detection.p_spoof)}</div>"
-        f'<p class="sl-meta">LLR {messages.signed(detection.llr)} · {len(detection.windows)} '
+        f'<p class="sl-meta">LLR {messages.signed(detection.llr)} · '
+        f"{messages.worst_stretch(detection.mean_llr)}{len(detection.windows)} "
         f"window{'s' if len(detection.windows) != 1 else ''} · version {escape(version)}</p>"
     )
 

@@ -35,8 +35,10 @@ EMPTY_RESULT = "Add a clip and press “Analyse clip”. The verdict will appear
 # ---- while it runs
 
 READING = "Reading the clip"
+WAITING_FOR_GPU = "Waiting for a GPU"
 LOADING = "Loading {title}"
 LISTENING = "{title} is listening"
+WORST_STRETCH = "worst stretch (mean of the whole: LLR {mean_llr}) · "
 SO_FAR = "{listening}. Up to {end:.0f} s, most suspicious so far: {p_spoof} at {start:.0f} s"
 LOADING_LLM = "Loading the language model"
 FETCHING = "{doing}: {share:.0%}"
@@ -45,6 +47,14 @@ FETCHING = "{doing}: {share:.0%}"
 
 NO_CLIP = "There is no clip yet. Upload an audio file, record one, or choose an example."
 ANALYSIS_GONE = "This analysis is no longer in memory. Analyse the clip again, then go on."
+GPU_QUOTA = (
+    "Your share of this Space’s free GPU time is used up, so this ran on the CPU: the result is the same, "
+    "only slower to come. The share grows again; whoever is signed in with Hugging Face has more."
+)
+NO_GPU = (
+    "No GPU could be had just now, so this ran on the CPU: the result is the same, only slower to come. "
+    "Nothing needs to be done."
+)
 DETECTOR_FAILED = (
     "it stopped with an unexpected error, so it gives no score for this clip. The others are not affected."
 )
@@ -68,21 +78,6 @@ PORT_BUSY = (
 DIRECTION = "0.00 = certainly a human voice, 1.00 = certainly machine-made"
 SCALE_HUMAN, SCALE_UNDECIDED, SCALE_MACHINE = "0 human", "undecided", "1 machine-made"
 
-HEADLINES: dict[Verdict | None, str] = {
-    "spoof": "Likely machine-made",
-    "bonafide": "Likely a human voice",
-    "inconclusive": "Inconclusive",
-    None: "No verdict",
-}
-EXPLANATIONS: dict[Verdict | None, str] = {
-    "spoof": "Taken together, the detectors hear traces more usual in synthetic or converted speech.",
-    "bonafide": "Taken together, the detectors hear what is more usual in recordings of people.",
-    "inconclusive": (
-        "The evidence is too weak to lean either way. This is an honest outcome, not a failure: "
-        "noise, music, compression or a very short clip can cause it."
-    ),
-    None: "No detector could judge this clip. The figures below still show what is in the recording.",
-}
 LIMITS = (
     "<strong>This is not proof.</strong> Detectors miss new voice generators, and can be wrong about phone "
     "calls, compressed, noisy or edited recordings."
@@ -240,7 +235,11 @@ CHAT_MARKS = {
     "writing": "Being written, not checked yet",
     "stopped": "Stopped before it was checked: do not rely on it",
     "failed": "No answer",
+    "late": "From the measured facts (template): the language model took too long for one answer",
 }
+ANSWER_TOO_LONG = (
+    "it took longer than one answer may take here and was stopped. Ask again when fewer people are asking"
+)
 CHAT_STOPPED = "Stopped."
 CHAT_FAILED = "Something went wrong while answering. The analysis above is not affected. Ask again."
 CHAT_WITHOUT_LLM = (
@@ -511,9 +510,13 @@ MEANING_TEXT = """
   recordings of people than in machine-made speech. 0 says nothing; +2.3 is ten times more usual in
   recordings, −2.3 ten times more usual in machine-made speech.
 - **Inconclusive**: an LLR between −0.85 and 0.85, which moves the odds by less than 7 to 3. It is an
-  honest outcome.
-- Several detectors count alike: the verdict is the mean of their LLRs. Where they disagree, trust the
-  verdict less.
+  honest outcome. From there on the verdict is **leaning**, from 1.73 on (85 to 15) **likely**.
+- **No verdict**: the clip holds less than 1 second of speech or none, is heavily clipped, or sounds unlike
+  anything that the detectors learnt from. They still give scores, but these mean nothing then.
+- Several detectors: the verdict is the weighted sum of their LLRs that proved best on generators which its
+  weights were not fitted on, or, where none proved better, their mean. Where they disagree, trust it less.
+- **Long clips**: where it says "worst stretch", a detector's LLR is that of the clip's most suspicious
+  stretch, and tells whether any of the clip is machine-made; a short fake part would drown in the mean.
 - A verdict is about the sound. It does not say who spoke, what was meant, or whether words were cut and
   rearranged.
 """
@@ -522,8 +525,7 @@ MEASURED_TEXT = """
 EER (equal error rate): the share of clips judged wrongly at the threshold where as many human voices
 are called fake as fakes human; 50 % is guessing. "Macro": each generator counts alike. "Shortcuts
 removed": silence trimmed, bandwidth 4 kHz, one level for all. The small detectors were measured on
-generators that their training never saw. The calibration was fitted on these same clips, so the plot of
-it flatters a little.
+generators that their training never saw, each by a calibration that had not seen its source either.
 """
 NOT_MEASURED_HERE = "These weights were not measured; `python -m detectors assess` does it."
 PLOTS = {
@@ -630,6 +632,11 @@ def coefficient(value: float | None) -> str:
     return UNDEFINED if value is None else f"{value:.2f}".replace("-", "−")
 
 
+def worst_stretch(mean_llr: float | None) -> str:
+    """Of a long clip that was judged by its worst stretch, that it was; of others nothing."""
+    return "" if mean_llr is None else WORST_STRETCH.format(mean_llr=signed(mean_llr))
+
+
 def signed(llr: float) -> str:
     """A log-likelihood ratio with its sign, positive for a human voice."""
     return f"{llr:+.2f}".replace("-", "−")
@@ -660,11 +667,12 @@ def stress_notes(test: StressTest, seconds: float) -> list[str]:
 
 
 def cautions(analysis: Analysis, title_of: dict[str, str]) -> list[str]:
-    """What a careful reader must know besides the verdict: a short clip, a stretch that stands out."""
-    found = []
+    """What a careful reader must know besides the verdict: where it ran, a short clip, a stretch that stands
+    out."""
+    found = list(analysis.notes)
     if analysis.seconds < SHORT_SECONDS:
         found.append(SHORT_CLIP.format(seconds=analysis.seconds))
-    worst = analysis.worst_window()
+    worst = None if analysis.abstained else analysis.worst_window()
     if worst and analysis.verdict != "spoof" and worst[1].p_spoof >= STANDS_OUT_P:
         found.append(_stands_out(title_of[worst[0]], worst[1]))
     return found

@@ -5,33 +5,36 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from demo import messages
+from demo import messages, messages_maps
 from demo.analysis import Analysis, RecentAnalyses
 from demo.chat import Chat
 from demo.decoding import Decoder
 from demo.deletion import Deletion
+from demo.examples import JudgedExamples
 from demo.limits import Deadline
 from demo.permission import Permission
 from demo.settings import Settings
 from demo.talkers import LazySpeaker, lazy_speaker
 from demo.uploads import Limits as ImportLimits
 from demo.workbench import Workbench
+from demo.zerogpu import LentGpu, NoGpuError, lent_gpu
 from detectors import registry
 from detectors.audio import SAMPLE_RATE, sha256_of
-from detectors.calibration import fuse
 from detectors.cards import DetectorCard
+from detectors.clip_report import now
 from detectors.detection import Detection, Window
 from detectors.errors import DetectorError
+from detectors.fusion import fused
 from detectors.labels.mirror import HubMirror, NoMirror
 from detectors.labels.records import Label, LabelDraft, LabelError, clean, person_of, regions_within
 from detectors.labels.store import LabelStore
+from detectors.map_test import NO_MAP, MapTest, effort_for, has_marks, map_test
 from detectors.progress import Progress
 from detectors.robustness import StressTest, stress_test
 from detectors.versions import Versions
@@ -45,8 +48,24 @@ GPU = "gpu"
 READING = 0.05
 
 
+#: Seconds that a GPU is asked for to judge a clip, or to put it under stress, besides those for its length.
+HEAR_GPU_SECONDS, STRESS_GPU_SECONDS = 15, 45
+
+
 class ClipRefusedError(DetectorError):
     """A detector was loaded but will not judge this clip: too short, silent."""
+
+
+class _Heard(NamedTuple):
+    """What came of a clip: by detector, for those that judged it, and the reasons of the others."""
+
+    detections: dict[str, Detection]
+    versions: dict[str, str]
+    unavailable: dict[str, str]
+
+
+def _fused(heard: _Heard) -> float:
+    return fused({name: detection.llr for name, detection in heard.detections.items()}, heard.versions)
 
 
 class _Stretch:
@@ -71,6 +90,8 @@ class AnyDetector(Protocol):
         progress: Callable[[float], None] | None = None,
         so_far: Callable[[Sequence[Window]], None] | None = None,
     ) -> Detection: ...
+
+    def scores(self, waves: Sequence[np.ndarray]) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -123,20 +144,37 @@ class Services:
         self.settings = settings
         self.versions = Versions(settings.data)
         self._source = source or DetectorSource.of(self.versions)
+        self._lent = lent_gpu(settings)  # before torch is asked for a device
         self._device = self._source.device(settings.device)
+        if self._device == "cpu":
+            self._lent = None
         self.store = _store(settings)
         self.permission = Permission(settings)
         self._decoder = Decoder(settings.limits)
         self._read_audio = read_audio = read_audio or self._decoder
+        self.file_facts = self._decoder.facts
         self._recent = recent or RecentAnalyses()
-        self._loaded: dict[str, AnyDetector] = {}
-        self._loaded_version: dict[str, str] = {}
+        self.examples = JudgedExamples()
+        self._loaded: dict[tuple[str, str], tuple[str, AnyDetector]] = {}  # by name and device: version
         # One each: a language model that is being fetched must not hold up the others.
         self._loading = {name: threading.Lock() for name in self._source.names()}
         limits = ImportLimits(settings.limits.import_files, settings.limits.import_bytes)
         self.workbench = Workbench(self.store, self.judge, self.can_judge, read_audio, limits)
         self.deletion = Deletion(self.store, self._forget)
-        self.chat = Chat(self.recent, speakers or lazy_speaker(self._device))
+        if self._lent:
+            self._prepare(self._lent)
+        self.chat = Chat(
+            self.recent,
+            speakers or lazy_speaker(self._here),
+            settings.limits.answer_seconds,
+            self._lent,
+            on_gpu=(speakers or lazy_speaker(self._device)) if self._lent else None,
+        )
+
+    @property
+    def _here(self) -> str:
+        """The device that models in this very process can use."""
+        return "cpu" if self._lent else self._device
 
     def close(self) -> None:
         """Send what a mirror of the labels has not sent yet; to be called when the app stops."""
@@ -169,7 +207,15 @@ class Services:
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
         """Judge a clip and remember the result, so that it can be shown and labelled by its id."""
-        analysis = self.judge(path, progress)
+        missing = {name: self.status(name) for name in self.detector_names()}
+        in_use = tuple(self._source.in_use(name, self.settings.preset) for name in missing)
+        detectors = (*missing.values(), *in_use)
+        analysis = self.examples.again(path, detectors)
+        if analysis is None:
+            analysis = self.judge(path, progress)
+            # Not when a detector failed that may do better next time.
+            if not analysis.notes and all(missing[name] for name in analysis.unavailable):
+                self.examples.keep(analysis, detectors)
         self._recent.add(analysis)
         return analysis
 
@@ -184,19 +230,20 @@ class Services:
         tell(0.0, messages.READING)
         sha256 = sha256_of(path)  # of the original bytes, before anything else touches them
         wave = self._read_audio(str(path))
-        detections, unavailable = self._detect(wave, tell)
+        heard, note = self._hear(wave, tell)
         return Analysis(
             id=uuid.uuid4().hex,
-            created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            created=now(),
             path=str(path),
             sha256=sha256,
             wave=wave,
             seconds=len(wave) / SAMPLE_RATE,
             preset=self.settings.preset,
-            detections=detections,
-            versions={name: self._loaded[name].version for name in detections},
-            unavailable=unavailable,
-            llr=fuse([d.llr for d in detections.values()]) if detections else None,
+            detections=heard.detections,
+            versions=heard.versions,
+            unavailable=heard.unavailable,
+            llr=_fused(heard) if heard.detections else None,
+            notes=(note,) if note else (),
         )
 
     def recent(self, analysis_id: str) -> Analysis:
@@ -205,6 +252,18 @@ class Services:
         if analysis is None:
             raise DetectorError(messages.ANALYSIS_GONE)
         return analysis
+
+    def is_kept(self, analysis_id: str) -> bool:
+        """Whether `recent` would give an analysis now."""
+        return self._recent.is_kept(analysis_id)
+
+    def is_deleted(self, sha256: str) -> bool:
+        """Whether a clip was deleted on request since this app was started."""
+        return self._recent.is_deleted(sha256)
+
+    def drop(self, analysis_id: str) -> None:
+        """Forget an analysis before its time: its visitor has asked for that."""
+        self._recent.drop(analysis_id)
 
     def stress(self, analysis_id: str, progress: Progress | None = None) -> StressTest:
         """Judge a recent clip again under codecs, noise and the like; once for each analysis.
@@ -215,21 +274,67 @@ class Services:
         analysis = self.recent(analysis_id)
         if analysis.stress is None:
             tell = progress or (lambda share, doing: None)
-            judges = {name: self._as_used(analysis, name).analyze for name in analysis.detections}
-            if not judges:
+            if not analysis.detections:
                 raise DetectorError(messages.NOTHING_TO_STRESS)
-            deadline = Deadline(self.settings.limits.job_seconds)
-
-            def stressing(share: float, title: str) -> None:
-                deadline.check()
-                tell(share, messages.STRESSING.format(title=title))
-
-            with deadline.running():
-                found = stress_test(analysis.wave, judges, stressing)
+            found = self._stress(analysis, tell)
             analysis = replace(analysis, stress=found)
             self._recent.renew(analysis)
         assert analysis.stress is not None
         return analysis.stress
+
+    def _stress(self, analysis: Analysis, tell: Progress) -> StressTest:
+        if self._lent:
+            tell(0.0, messages.WAITING_FOR_GPU)
+            seconds = STRESS_GPU_SECONDS + len(analysis.wave) / SAMPLE_RATE
+            try:
+                return self._lent.run("stress", seconds, analysis.wave, analysis.versions)
+            except NoGpuError:
+                tell(0.0, messages.NO_GPU)
+        return self._stress_on(self._here, analysis.wave, analysis.versions, tell)
+
+    def _stress_on(
+        self, device: str, wave: np.ndarray, versions: dict[str, str], tell: Progress
+    ) -> StressTest:
+        judges = {name: self._as_used(name, version, device).analyze for name, version in versions.items()}
+        deadline = Deadline(self.settings.limits.job_seconds)
+
+        def stressing(share: float, title: str) -> None:
+            deadline.check()
+            tell(share, messages.STRESSING.format(title=title))
+
+        with deadline.running():
+            return stress_test(wave, judges, stressing, versions)
+
+    def map_test(self, analysis_id: str, progress: Progress | None = None) -> MapTest:
+        """Test whether the maps of a recent clip tell where the evidence lies; once for each analysis.
+
+        It runs in this process, on the CPU where GPUs are only lent. Raises DetectorError as `stress` does,
+        and when no detector that judged the clip has a map over time.
+        """
+        analysis = self.recent(analysis_id)
+        if analysis.map_test is None:
+            found = self._map_test(analysis, progress or _untold)
+            # What was found out meanwhile about the same clip stays.
+            analysis = replace(self.recent(analysis_id), map_test=found)
+            self._recent.renew(analysis)
+        assert analysis.map_test is not None
+        return analysis.map_test
+
+    def _map_test(self, analysis: Analysis, tell: Progress) -> MapTest:
+        tested = [name for name, detection in analysis.detections.items() if has_marks(detection)]
+        if not tested:
+            raise DetectorError(messages_maps.NOTHING_TO_TEST)
+        detectors = {name: self._as_used(name, analysis.versions[name], self._here) for name in tested}
+        deadline = Deadline(self.settings.limits.job_seconds)
+
+        def testing(share: float, name: str) -> None:
+            deadline.check()
+            tell(share, messages_maps.TESTING.format(title=self.card(name).title if name else ""))
+
+        with deadline.running():
+            effort = effort_for(self._here, self.settings.preset)
+            found = map_test(analysis.wave, detectors, effort, testing)
+        return replace(found, left_out=dict.fromkeys(set(analysis.detections) - set(tested), NO_MAP))
 
     def save_label(
         self,
@@ -282,18 +387,42 @@ class Services:
         self._recent.forget(sha256)
         self.workbench.forget()
 
-    def _detect(self, wave: np.ndarray, tell: Progress) -> tuple[dict[str, Detection], dict[str, str]]:
+    def _prepare(self, lent: LentGpu) -> None:
+        """What GPUs are lent for; and every model, as a lent GPU gets a copy of the process as it is then."""
+        lent.register("hear", lambda wave: self._detect(self._device, wave, _untold))
+        lent.register("stress", lambda wave, versions: self._stress_on(self._device, wave, versions, _untold))
+        for name in self.detector_names():
+            for device in (self._device, self._here):
+                try:
+                    if self.status(name) is None:
+                        self._detector(name, _untold, device)
+                except DetectorError as error:
+                    logger.warning("%s cannot be loaded on %s: %s", name, device, error)
+
+    def _hear(self, wave: np.ndarray, tell: Progress) -> tuple[_Heard, str]:
+        """What the detectors say, and what a visitor should know of where they ran, if anything."""
+        note = ""
+        if self._lent:
+            tell(READING, messages.WAITING_FOR_GPU)
+            try:
+                return self._lent.run("hear", HEAR_GPU_SECONDS + len(wave) / SAMPLE_RATE / 10, wave), ""
+            except NoGpuError as error:
+                note = str(error)
+        return self._detect(self._here, wave, tell), note
+
+    def _detect(self, device: str, wave: np.ndarray, tell: Progress) -> _Heard:
         names = self.detector_names()
         unavailable = {name: reason for name in names if (reason := self.status(name)) is not None}
         ready = [name for name in names if name not in unavailable]
         step = (1 - READING) / max(1, len(ready))
         detections: dict[str, Detection] = {}
+        versions: dict[str, str] = {}
         refusals: list[ClipRefusedError] = []
         deadline = Deadline(self.settings.limits.job_seconds)
         for turn, name in enumerate(ready):
             try:
                 stretch = _Stretch(tell, READING + turn * step, step)
-                detections[name] = self._judge(name, wave, stretch, deadline)
+                detections[name], versions[name] = self._judge(name, device, wave, stretch, deadline)
             except ClipRefusedError as refusal:
                 refusals.append(refusal)
                 unavailable[name] = str(refusal)
@@ -305,9 +434,13 @@ class Services:
                 unavailable[name] = messages.DETECTOR_FAILED
         if refusals and not detections:
             raise refusals[0]
-        return detections, {name: unavailable[name] for name in names if name in unavailable}
+        in_order = {name: unavailable[name] for name in names if name in unavailable}
+        return _Heard(detections, versions, in_order)
 
-    def _judge(self, name: str, wave: np.ndarray, stretch: "_Stretch", deadline: Deadline) -> Detection:
+    def _judge(
+        self, name: str, device: str, wave: np.ndarray, stretch: "_Stretch", deadline: Deadline
+    ) -> tuple[Detection, str]:
+        """What a detector says, and its version."""
         title = self.card(name).title
         stretch.tell(0.0, messages.LOADING.format(title=title))
 
@@ -324,31 +457,34 @@ class Services:
             deadline.check()
             stretch.tell(share, messages.listening(title, heard))
 
-        detector = self._detector(name, fetching)
+        detector = self._detector(name, fetching, device)
         try:
             with deadline.running():
-                return detector.analyze(wave, listening, so_far)
+                return detector.analyze(wave, listening, so_far), detector.version
         except DetectorError as error:
             raise ClipRefusedError(str(error)) from error
 
-    def _as_used(self, analysis: Analysis, name: str) -> AnyDetector:
+    def _as_used(self, name: str, version: str, device: str) -> AnyDetector:
         """The detector that judged a clip. DetectorError when another version has taken its place."""
-        detector = self._detector(name, lambda share, doing: None)
-        if detector.version != analysis.versions[name]:
+        detector = self._detector(name, _untold, device)
+        if detector.version != version:
             raise DetectorError(messages.VERSION_CHANGED)
         return detector
 
-    def _detector(self, name: str, fetching: Progress) -> AnyDetector:
+    def _detector(self, name: str, fetching: Progress, device: str) -> AnyDetector:
         preset = self.settings.preset
         with self._loading[name]:
             # A version that was made or put in use since takes over without a restart.
             version = self._source.in_use(name, preset)
-            if name not in self._loaded or self._loaded_version[name] != version:
-                self._loaded[name] = self._source.load(
-                    name, preset=preset, device=self._device, progress=fetching
-                )
-                self._loaded_version[name] = version
-            return self._loaded[name]
+            loaded = self._loaded.get((name, device))
+            if loaded is None or loaded[0] != version:
+                loaded = version, self._source.load(name, preset=preset, device=device, progress=fetching)
+                self._loaded[name, device] = loaded
+            return loaded[1]
+
+
+def _untold(share: float, doing: str) -> None:
+    """Progress that nobody hears of."""
 
 
 def _store(settings: Settings) -> LabelStore:

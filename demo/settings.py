@@ -27,7 +27,8 @@ class Settings:
     public: strangers can reach the page; then only administrators may export, delete, settle and change
     versions. admins: their Hugging Face user names; admin_token: a secret that serves instead. sign_in:
     visitors can sign in with Hugging Face, and who they are can be trusted. behind_proxy: visitors' addresses
-    are in X-Forwarded-For. Raises SettingsError for an unknown value.
+    are in X-Forwarded-For. zero_gpu: GPUs are lent here, for one call at a time (see zerogpu.py). Raises
+    SettingsError for an unknown value.
     """
 
     preset: str = "mini"
@@ -40,6 +41,7 @@ class Settings:
     admin_token: str | None = field(default=None, repr=False)
     sign_in: bool = False
     behind_proxy: bool = False
+    zero_gpu: bool = False
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -93,6 +95,7 @@ class Settings:
             admin_token=environ.get("SPOOFLENS_ADMIN_TOKEN") or None,
             sign_in=can_sign_in,
             behind_proxy=_flag(environ, "SPOOFLENS_BEHIND_PROXY", on_a_space),
+            zero_gpu=on_a_space and environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"),
             limits=_limits(environ, public),
         )
 

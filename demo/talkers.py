@@ -62,6 +62,11 @@ class LazySpeaker:
             yield self._doing
             thread.join(LOOK_EVERY)
 
+    def load_now(self) -> None:
+        """Load the model unless it is there, and return when that is done or failed."""
+        if thread := self._loading():
+            thread.join()
+
     def _loading(self) -> threading.Thread | None:
         """The thread that loads, started if it must be; None when there is nothing to wait for."""
         with self._lock:

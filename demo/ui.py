@@ -6,10 +6,10 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from demo import markup, messages
+from demo import markup, messages, messages_compare
 from demo.examples import read_examples
 from demo.gate import Gate
-from demo.pages import about, admin, deletion, detect, export, meaning, team, workbench
+from demo.pages import about, admin, compare, deletion, detect, export, meaning, team, workbench
 from demo.services import Services
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -29,9 +29,12 @@ def build_demo(services: Services, examples: Path = EXAMPLES) -> gr.Blocks:
         title=messages.TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE, fill_width=False
     ) as demo:
         clips = read_examples(examples)
+        services.examples.know(clips)
         gr.HTML(markup.header())
         with gr.Tab(messages.DETECT_TAB):
             detect.build(services, clips)
+        with gr.Tab(messages_compare.TAB):
+            compare.build(services)
         with gr.Tab(messages.WORKBENCH_TAB) as tab:
             person = workbench.build(services, demo, tab)
         public = services.settings.public
@@ -72,6 +75,10 @@ def launch_options(services: Services, examples: Path = EXAMPLES) -> dict[str, A
             # The theme's own grey for explanations has a contrast of 2.6:1; these have above 6:1.
             block_info_text_color="#52606d",
             block_info_text_color_dark="#aab6c4",
+            body_text_color_subdued="#52606d",
+            body_text_color_subdued_dark="#aab6c4",
+            block_label_text_color="#52606d",
+            block_label_text_color_dark="#aab6c4",
             # White on sky blue is too faint to read; these have a contrast above 6:1.
             button_primary_background_fill="#1f5fa8",
             button_primary_background_fill_hover="#184c87",

@@ -141,7 +141,7 @@ def template(texts: dict[str, Any], actions: tuple[str, ...]) -> str:
 </div>
 <p data-part="status" class="sl-wb-status" role="status" aria-live="polite"></p>
 <div data-part="desk" hidden>
-  <h3 data-part="name" class="sl-wb-name"></h3>
+  <h2 data-part="name" class="sl-wb-name"></h2>
   <p data-part="facts" class="sl-meta"></p>
   {_tools(texts)}
   {_stage(texts)}

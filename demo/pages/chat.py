@@ -21,10 +21,12 @@ from detectors.errors import DetectorError
 logger = logging.getLogger(__name__)
 
 #: One question of the visit and what came of it: "id", "question", "answer", and "state", which is a key of
-#: messages.CHAT_MARKS. Plain values, as gr.State copies them.
+#: messages.CHAT_MARKS; some have a "note". Plain values, as gr.State copies them.
 Exchange = dict[str, str]
 #: States of an answer that is still to come.
 UNFINISHED = ("waiting", "writing")
+#: States of an answer that is whole and holds: written and checked, or put together from the facts.
+ANSWERED = ("model", "template", "late")
 
 #: Seconds that Stop leaves to an update that was under way when it was pressed.
 LAST_UPDATE = 1.0
@@ -63,7 +65,7 @@ class ChatHandlers:
             answer; speaker ("model": written by the language model and checked against the facts, or
             "template": put together from the facts); contradictions (what the check found in answers that
             the language model tried and that were thrown away); llm_unavailable (why the language model does
-            not speak here, or null).
+            not speak here, or did not finish in time, or null); note (where it was written, if that matters).
         """
         spend(self.services, "questions")
         try:
@@ -74,7 +76,8 @@ class ChatHandlers:
             "answer": last.text,
             "speaker": last.speaker,
             "contradictions": list(last.contradictions),
-            "llm_unavailable": self.chat.reason(),
+            "llm_unavailable": messages.ANSWER_TOO_LONG if last.late else self.chat.reason(),
+            "note": last.note or None,
         }
 
     def open(self) -> tuple[Any, ...]:
@@ -114,7 +117,7 @@ class ChatHandlers:
         self._ended[last["id"]] = ended
         try:
             for said in self.chat.ask(analysis_id, last["question"], history(before), stop):
-                now = [*before, _now(last, said.text, _state(said))]
+                now = [*before, _now(last, said.text, _state(said), said.note)]
                 yield now, shown(now)
         except DetectorError as error:
             now = [*before, _now(last, str(error), "failed")]
@@ -158,7 +161,7 @@ def history(exchanges: Sequence[Exchange]) -> list[dict[str, str]]:
     return [
         message
         for exchange in exchanges
-        if exchange["state"] in ("model", "template")
+        if exchange["state"] in ANSWERED
         for message in (
             {"role": "user", "content": exchange["question"]},
             {"role": "assistant", "content": exchange["answer"]},
@@ -174,7 +177,7 @@ def shown(exchanges: Sequence[Exchange]) -> list[dict[str, Any]]:
     """
     found = []
     for exchange in exchanges:
-        mark = messages.CHAT_MARKS[exchange["state"]]
+        mark = ". ".join(filter(None, [messages.CHAT_MARKS[exchange["state"]], exchange.get("note")]))
         found += [_message("user", exchange["question"]), _message("assistant", exchange["answer"] or "…")]
         found.append(_message("assistant", mark))
     return found
@@ -185,13 +188,15 @@ def _message(role: str, text: str) -> dict[str, Any]:
     return {"role": role, "content": html.escape(text, quote=False)}
 
 
-def _now(exchange: Exchange, answer: str, state: str) -> Exchange:
-    return {**exchange, "answer": answer, "state": state}
+def _now(exchange: Exchange, answer: str, state: str, note: str = "") -> Exchange:
+    return {**exchange, "answer": answer, "state": state, **({"note": note} if note else {})}
 
 
 def _state(said: Said) -> str:
     if said.speaker is None:
         return "waiting"
+    if said.late:
+        return "late"
     return said.speaker if said.final else "writing"
 
 

@@ -10,7 +10,7 @@ from demo import figures, markup, messages
 from demo.analysis import Analysis
 from demo.drawings import WITH_WIDE, drawings
 from demo.examples import Example
-from demo.pages import chat, evidence, stress
+from demo.pages import chat, evidence, history, map_test, stress
 from demo.pages.admin import annotator as name_of
 from demo.pages.admin import spend
 from demo.pages.refusal import refusal
@@ -44,10 +44,14 @@ class DetectHandlers:
             clip: audio file in any common format, at least 0.5 s long.
 
         Returns:
-            verdict ("bonafide", "spoof", "inconclusive", or null when no detector could run), p_spoof (1 =
+            verdict ("bonafide", "spoof", "inconclusive", or null when no detector could run), step (the same
+            in five: "likely_bonafide", "leaning_bonafide", "inconclusive", "leaning_spoof", "likely_spoof"),
+            abstained (why there is no verdict whatever the scores: no_speech, little_speech, clipping,
+            unfamiliar), p_spoof (1 =
             certainly machine-made), llr (natural log, bona fide over spoof), detectors (score, llr, p_spoof,
             verdict, windows and version of each), unavailable (reasons), sha256 of the original bytes,
-            analysis_id (for /label), seconds, preset, device, versions, created (UTC).
+            analysis_id (for /label), seconds, preset, device, versions, created (UTC), notes (where it ran,
+            if that matters).
         """
         if not clip:
             raise _shown(messages.NO_CLIP)
@@ -205,12 +209,14 @@ def build(services: Services, examples: Sequence[Example] = ()) -> None:
             gr.HTML(markup.privacy())
     detectors = gr.HTML(elem_id="detectors")
     plots = gr.HTML(elem_id="figures")
+    mapping = map_test.lay_out()
     conversation = chat.lay_out()
     with gr.Column(visible=False, elem_id="label-form", elem_classes="sl-card") as form:
         fields, save, saved = _label_form()
     with gr.Accordion(messages.DETAILS_HEADING, open=False, visible=False) as details:
         report = gr.JSON(show_label=False, elem_id="report")
     package = evidence.lay_out()
+    earlier = history.lay_out()
 
     analyze.click(fn=None, js=SHOW_RESULT, api_visibility="private")
     run = analyze.click(
@@ -236,8 +242,10 @@ def build(services: Services, examples: Sequence[Example] = ()) -> None:
     closings = [
         chat.connect(conversation, services, analysis_id, shown),
         stress.connect(stressing, services, analysis_id, shown),
+        map_test.connect(mapping, services, analysis_id, shown),
         evidence.connect(package, services, analysis_id, saved_id, shown),
     ]
+    history.connect(earlier, services, analysis_id, shown)
     clip.change(
         lambda: (*handlers.reset(), *[value for closing in closings for value in closing.handler()]),
         outputs=[

@@ -34,7 +34,8 @@ class EvidenceHandlers:
             labels = [label] if label and label.audio_sha256 == analysis.sha256 else []
             titles = {name: self.services.card(name).title for name in self.services.detector_names()}
             folder.mkdir(parents=True)
-            made = evidence.package(analysis, titles, labels, self.services.settings.data, folder)
+            facts = self.services.file_facts(analysis.path)
+            made = evidence.package(analysis, titles, labels, self.services.settings.data, folder, facts)
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
             if isinstance(error, DetectorError):

@@ -45,7 +45,8 @@ class StressHandlers:
     def open(self, analysis_id: str) -> tuple[gr.Column, str]:
         """A clip was analysed: the test may be run, if there is a verdict."""
         try:
-            has_verdict = bool(self.services.recent(analysis_id).detections)
+            analysis = self.services.recent(analysis_id)
+            has_verdict = bool(analysis.detections) and not analysis.abstained
         except DetectorError:
             has_verdict = False
         return gr.Column(visible=has_verdict), ""

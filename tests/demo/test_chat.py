@@ -1,6 +1,7 @@
 """The chat: what is asked and answered, who is said to speak, and what a visitor can never get past."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 
 from demo import messages
 from demo.chat import MAX_QUESTION, TURNS, Said
+from demo.limits import Limits
 from demo.pages.chat import ChatHandlers, history, shown
 from demo.services import Services
+from demo.settings import Settings
 from demo.talkers import LazySpeaker
 from detectors.chat.conversation import turns_of
 from detectors.errors import DetectorError
@@ -341,6 +344,30 @@ def test_stopping_reaches_the_model(services: Services, talker: FakeTalker, anal
     assert talker.stopped == 1
 
 
+def test_a_model_that_takes_too_long_is_stopped_and_the_facts_answer(
+    tmp_path: Path, talker: FakeTalker, clip: Path
+) -> None:
+    settings = Settings(data=tmp_path / "data", limits=Limits(answer_seconds=1))
+    services = fake_services(tmp_path / "data", speakers=speaking(talker), settings=settings)
+    handlers, analysis_id = ChatHandlers(services), services.analyze(clip).id
+    talker.gate = threading.Event()  # never set: the model thinks for ever
+    began = time.monotonic()
+    exchanges, *_ = handlers.send("What is the verdict?", analysis_id, [])
+    *_, (exchanges, conversation) = answers(handlers, analysis_id, exchanges)
+    assert time.monotonic() - began < 5
+    assert talker.stopped == 1
+    (exchange,) = exchanges
+    assert exchange["state"] == "late"
+    assert messages.number(services.recent(analysis_id).p_spoof or 0) in exchange["answer"]
+    assert "took too long" in conversation[-1]["content"]
+    assert history(exchanges)[1]["content"] == exchange["answer"]  # it holds, so the next question may follow
+    told = handlers.ask(analysis_id, "What is the verdict?")
+    assert (told["answer"], told["speaker"]) == (exchange["answer"], "template")
+    assert "took longer than one answer may take" in told["llm_unavailable"]
+    talker.gate.set()
+    assert handlers.ask(analysis_id, "Do they agree?")["speaker"] == "model"
+
+
 def test_what_was_left_unfinished_is_stopped_by_the_next_question(
     handlers: ChatHandlers, analysis_id: str
 ) -> None:
@@ -394,7 +421,9 @@ def test_the_endpoint_answers_with_who_spoke(
 ) -> None:
     earlier = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
     answer = handlers.ask(analysis_id, "Do they agree?", earlier)
-    assert answer == {"answer": TRUE, "speaker": "model", "contradictions": [], "llm_unavailable": None}
+    assert answer == {
+        "answer": TRUE, "speaker": "model", "contradictions": [], "llm_unavailable": None, "note": None
+    }  # fmt: skip
     assert [turn.content for turn in talker.asked[0]][1:] == ["<audio>Why?", "So.", "Do they agree?"]
 
 

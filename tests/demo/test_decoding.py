@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -20,6 +21,7 @@ from demo.decoding import ROOT, Decoder
 from demo.limits import LimitError, Limits
 from detectors.audio import SAMPLE_RATE, load_audio
 from detectors.errors import DetectorError
+from detectors.file_facts import MAX_TAG, MAX_TAGS, file_facts
 
 linux = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is limited on Linux only")
 
@@ -48,6 +50,32 @@ def test_the_samples_are_those_of_the_library(decoder: Decoder, clip: Path) -> N
     np.testing.assert_array_equal(wave, load_audio(clip))
     assert wave.dtype == np.float32
     assert wave.flags.writeable
+
+
+def test_headers_are_read_there_too(decoder: Decoder, clip: Path, tmp_path: Path) -> None:
+    facts = decoder.facts(str(clip))
+    assert facts == file_facts(clip)
+    assert (facts["codec"], facts["sample_rate"], facts["channels"]) == ("flac", 22_050, 1)
+    worker = at_work(decoder)
+    assert worker is not None
+    decoder(clip)
+    assert at_work(decoder) == worker  # one process does both
+    with pytest.raises(DetectorError, match="no longer at hand"):
+        decoder.facts(tmp_path / "no.wav")
+
+
+def test_tags_of_any_size_fit_into_an_answer(decoder: Decoder, clip: Path) -> None:
+    """The most that file_facts lets through, in letters that JSON writes at their longest."""
+    with av.open(str(clip)) as source, av.open(str(clip.with_suffix(".tagged.flac")), "w", "flac") as tagged:
+        tagged.metadata.update({f"{n}" + "\U0001f50e" * 199: "\U0001f50e" * 300 for n in range(50)})
+        track = tagged.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(source.streams.audio[0]):
+            if packet.dts is not None:
+                packet.stream = track
+                tagged.mux(packet)
+    tags = decoder.facts(clip.with_suffix(".tagged.flac"))["tags"]
+    assert len(tags) == MAX_TAGS
+    assert {len(value) for value in tags.values()} == {MAX_TAG}
 
 
 def test_a_process_is_kept_for_the_next_file(
@@ -133,7 +161,7 @@ def test_a_file_that_takes_too_much_memory_is_stopped(clip: Path) -> None:
         decoder(clip)
     assert at_work(decoder) is None
     with pytest.raises(LimitError, match=r"more than 1 MB of memory, the most .*export it again"):
-        decoder._check({"failed": "memory"})
+        decoder._checked({"failed": "memory"}, "samples")
     decoder.close()
 
 

@@ -1,11 +1,12 @@
 """The limits: their sizes, how the environment changes them, and what one visitor may take."""
 
 from dataclasses import asdict, fields
+from threading import Event
 
 import pytest
 
 from demo import messages
-from demo.limits import SPAN, Budget, Deadline, LimitError, Limits
+from demo.limits import SPAN, Budget, Deadline, LimitError, Limits, TimedStop
 from demo.settings import Settings, SettingsError
 
 
@@ -97,6 +98,19 @@ def test_a_deadline_counts_only_what_runs() -> None:
             deadline.check()
     with pytest.raises(LimitError), deadline.running():
         pytest.fail("there is no time left")
+
+
+def test_a_timed_stop_comes_by_hand_or_by_the_clock() -> None:
+    clock, by_hand = Clock(), Event()
+    timed = TimedStop(by_hand, 60, clock)
+    assert not timed.is_set()
+    clock.now += 60
+    assert timed.is_set()
+    assert not by_hand.is_set()
+    timed = TimedStop(by_hand, 60, clock)
+    by_hand.set()
+    assert timed.is_set()
+    assert not timed.is_late()
 
 
 def test_every_rate_has_a_word() -> None:

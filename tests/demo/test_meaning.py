@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from demo import messages
+from demo import markup, messages
 from demo.pages.meaning import PLOTS, RESULTS, measured, picture
 from detectors.results import save_results
 from tests.evidence.cases import measured as made_up
@@ -14,6 +14,13 @@ def test_the_table_is_made_from_what_was_measured(tmp_path: Path) -> None:
     folders = [tiny_weights(tmp_path / name) for name in RESULTS[:3]]
     save_results(tmp_path / RESULTS[3], made_up(folders))
     assert "26.3 [23.0, 29.0]" in measured(tmp_path)
+
+
+def test_a_table_is_text_with_heads_and_can_be_reached_by_key() -> None:
+    html = markup.table("| | EER <b> |\n|---|---|\n| SLS | 1.92 |\n| Fake-Mamba | 5 % |", 'Measured "here"')
+    assert '<table tabindex="0" aria-label="Measured &quot;here&quot;">' in html
+    assert '<tr><td></td><th scope="col">EER &lt;b&gt;</th></tr>' in html
+    assert '<tr><th scope="row">Fake-Mamba</th><td>5 %</td></tr>' in html
 
 
 def test_a_plot_is_shown_where_there_is_one(tmp_path: Path) -> None:

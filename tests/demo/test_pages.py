@@ -5,7 +5,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from demo import markup, messages
+from demo import markup, messages, messages_verdict
 from demo.examples import read_examples
 from demo.pages.about import model_card
 from demo.pages.detect import DetectHandlers, draw_figures
@@ -50,7 +50,9 @@ def test_the_verdict_states_its_direction_limits_device_and_hash(handlers: Detec
     report, analysis_id = handlers.analyze_here(clip)
     verdict, cards, *_ = handlers.show(analysis_id)
     for text in (
-        messages.HEADLINES[report["verdict"]],
+        messages_verdict.HEADLINES[report["step"]],
+        'aria-current="step"',
+        messages_verdict.NOT_MEASURED,
         f"<strong>{messages.number(report['p_spoof'])}</strong>",
         "0.00 = certainly a human voice, 1.00 = certainly machine-made",
         "This is not proof",

@@ -55,7 +55,9 @@ def test_all_detectors_are_fused_and_the_original_bytes_are_hashed(tmp_path: Pat
 def test_the_report_holds_everything_as_plain_values(tmp_path: Path, clip: Path) -> None:
     analysis = fake_services(tmp_path / "data").analyze(clip)
     report = analysis.report()
-    assert set(report["detectors"]["sls"]) == {"score", "llr", "p_spoof", "verdict", "version", "windows"}
+    assert set(report["detectors"]["sls"]) == {
+        "score", "llr", "mean_llr", "p_spoof", "verdict", "step", "abstained", "version", "windows"
+    }  # fmt: skip
     assert [window["start"] for window in report["detectors"]["sls"]["windows"]] == [0.0, 1.0, 2.0]
     assert report["analysis_id"] == analysis.id
     assert report["verdict"] == analysis.verdict
@@ -108,9 +110,9 @@ def test_a_detector_that_takes_long_to_load_does_not_hold_up_the_others(tmp_path
 
     services = fake_services(tmp_path / "data", Slow())
     with ThreadPoolExecutor(2) as pool:
-        slow = pool.submit(services._detector, "fake_mamba", lambda share, doing: None)
+        slow = pool.submit(services._detector, "fake_mamba", lambda share, doing: None, "cpu")
         assert begun.wait(10)
-        quick = pool.submit(services._detector, "sls", lambda share, doing: None)
+        quick = pool.submit(services._detector, "sls", lambda share, doing: None, "cpu")
         try:
             assert quick.result(timeout=10).name == "sls"
         finally:

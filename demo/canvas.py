@@ -1,0 +1,75 @@
+"""What figures are drawn on: size, margins, axes, colour bars. No Gradio, and no pyplot: its state is shared.
+
+Margins are in inches, because matplotlib's own layouts take as long as the drawing.
+"""
+
+import io
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+
+NARROW, WIDE = 4.0, 9.6
+DPI = 180
+INK, FAINT = "#1f2933", "#64748b"
+
+LEFT, RIGHT, BOTTOM, TOP = 0.55, 0.14, 0.46, 0.1
+#: A colour bar: from the axes, its own width, and room for its numbers and its label.
+BAR_GAP, BAR, BAR_TEXT = 0.08, 0.09, 0.55
+
+
+def single(wide: bool = False, height: float = 2.4) -> tuple[Figure, Axes]:
+    """A figure with one set of axes; height in inches."""
+    figure = Figure(figsize=(WIDE if wide else NARROW, height))
+    axis = axes_at(figure, LEFT, BOTTOM, RIGHT, TOP)
+    quiet(axis)
+    return figure, axis
+
+
+def axes_at(figure: Figure, left: float, bottom: float, right: float, top: float, **how: Any) -> Axes:
+    """New axes, each side so many inches from the figure's."""
+    width, height = figure.get_size_inches()
+    place = (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
+    return figure.add_axes(place, **how)
+
+
+def quiet(axis: Axes) -> None:
+    """Small, plain ticks and labels; lines on the left and beneath only."""
+    axis.tick_params(labelsize=8, colors=INK, length=3)
+    axis.xaxis.label.set(fontsize=8.5, color=INK)
+    axis.yaxis.label.set(fontsize=8.5, color=INK)
+    for side, spine in axis.spines.items():
+        spine.set(visible=side in ("left", "bottom"), color="#94a3b8")
+
+
+def colour_bar(figure: Figure, axis: Axes, image: ScalarMappable, label: str) -> None:
+    """A colour bar to the right of a figure's only axes, which make room for it."""
+    width, height = figure.get_size_inches()
+    inner = RIGHT / 2 + BAR_TEXT
+    outer = inner + BAR + BAR_GAP
+    axis.set_position(
+        (LEFT / width, BOTTOM / height, (width - LEFT - outer) / width, (height - BOTTOM - TOP) / height)
+    )
+    bar = figure.colorbar(image, cax=axes_at(figure, width - inner - BAR, BOTTOM, inner, TOP))
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=7.5, colors=INK, length=2)
+    bar.set_label(label, fontsize=8, color=INK)
+
+
+def webp(figure: Figure) -> bytes:
+    """The figure as a WebP image."""
+    return _image(figure, format="webp", pil_kwargs={"quality": 88})
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG image, the same bytes every time: for records that are kept."""
+    return _image(figure, format="png", metadata={"Software": None})
+
+
+def _image(figure: Figure, **how: Any) -> bytes:
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=DPI, **how)
+    return buffer.getvalue()
