@@ -7,7 +7,7 @@ HEADING = "Does the map tell the truth?"
 HELP = (
     "A map shows where a detector looked, which need not be where the evidence lies. This takes out what a "
     "map marks, lets the detector judge again, and does the same with parts picked at random. That takes a "
-    "minute."
+    "minute or two."
 )
 BUTTON = "Test the maps"
 TESTING = "Testing what {title} marks"

@@ -208,7 +208,9 @@ class Services:
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
         """Judge a clip and remember the result, so that it can be shown and labelled by its id."""
         missing = {name: self.status(name) for name in self.detector_names()}
-        in_use = tuple(self._source.in_use(name, self.settings.preset) for name in missing)
+        in_use = tuple(
+            self._source.in_use(name, self.settings.preset) for name, why in missing.items() if not why
+        )
         detectors = (*missing.values(), *in_use)
         analysis = self.examples.again(path, detectors)
         if analysis is None:
