@@ -29,3 +29,16 @@ def open_page(width: int, height: int, **options: object) -> Iterator[Page]:
         page.set_default_timeout(PATIENCE)
         yield page
         browser.close()
+
+
+def open_tab(page: Page, name: str) -> None:
+    """On a narrow page some tabs are behind a button, once the page has measured them."""
+    page.locator("[role=tab][aria-selected=true]").first.wait_for()
+    page.wait_for_timeout(500)
+    tab = page.get_by_role("tab", name=name, exact=True)
+    if tab.count() == 0 or not tab.first.is_visible():
+        page.locator(".overflow-menu > button").click()
+        page.locator(".overflow-dropdown button", has_text=name).click()
+    else:
+        tab.first.click()
+    page.wait_for_timeout(500)  # colours fade in

@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from demo import messages, messages_compare
-from tests.demo.browsing import CHROMIUM, PATIENCE, open_page
+from tests.demo.browsing import CHROMIUM, PATIENCE, open_page, open_tab
 from tests.demo.fake_detectors import write_clip
 from tests.demo.running import RunningApp
 from tests.demo.test_workbench_browser import tab_to
@@ -67,17 +67,6 @@ def look(page: Page, used: set[Excuse]) -> list[str]:
         for rule, target, why, html, selector in found
         if selector is None
     ]
-
-
-def open_tab(page: Page, name: str) -> None:
-    """On a narrow page some tabs are behind a button."""
-    tab = page.get_by_role("tab", name=name, exact=True)
-    if tab.count() == 0 or not tab.first.is_visible():
-        page.locator(".overflow-menu > button").click()
-        page.locator(".overflow-dropdown button", has_text=name).click()
-    else:
-        tab.first.click()
-    page.wait_for_timeout(500)  # colours fade in
 
 
 def analyse(page: Page, clip: Path) -> None:

@@ -11,7 +11,7 @@ from playwright.sync_api import Page
 
 from demo import waveform
 from detectors.labels.records import Label
-from tests.demo.browsing import CHROMIUM, open_page
+from tests.demo.browsing import CHROMIUM, open_page, open_tab
 from tests.demo.fake_detectors import speech_like, write_clip
 from tests.demo.running import RunningApp
 
@@ -188,7 +188,7 @@ def start(app: RunningApp, page: Page, clips: list[Path], name: str = "Anna") ->
     while bench.judge_next():
         pass
     page.goto(app.url)
-    page.get_by_role("tab", name="Label clips").click()
+    open_tab(page, "Label clips")
     wait_for(page, "clock", "0.000 /")
     page.locator("#who input, #who textarea").fill(name)
     page.locator("#queue-consent input").check()
@@ -242,7 +242,7 @@ def test_undo_skip_compare_and_reveal(running_app: RunningApp, page: Page, tmp_p
     page.get_by_role("button", name="Bring back skipped clips").click()
     wait_for(page, "status", "1 clip brought back")
     page.reload()
-    page.get_by_role("tab", name="Label clips").click()
+    open_tab(page, "Label clips")
     wait_for(page, "progress-text", "2 of 3 labelled")  # the browser remembers who labels
 
 
@@ -298,10 +298,10 @@ def test_two_people_disagree_and_one_settles_it(running_app: RunningApp, page: P
         bench.save(item.sha256, annotator=name, label=answer, confidence=3, consent=True, regions=[region])
 
     page.goto(running_app.url)
-    page.get_by_role("tab", name="Label clips").click()
+    open_tab(page, "Label clips")
     page.locator("#who input, #who textarea").fill("Cleo")
     page.locator("#queue-consent input").check()
-    page.get_by_role("tab", name="Team").click()
+    open_tab(page, "Team")
     team = "#adjudication"
     wait_for(page, "clock", "0.000 / 3.000", team)
     assert part(page, "progress-text", team) == "1 to settle"
