@@ -140,10 +140,14 @@ class Whitened(nn.Module):
 
     def __init__(self, inputs: Tensor, out: int, dropout: float) -> None:
         super().__init__()
-        self.register_buffer("mean", inputs.mean(dim=0))
-        self.register_buffer("std", inputs.std(dim=0) + 1e-5)
+        self.whiten(inputs)
         self.linear = nn.Linear(inputs.shape[1], out)
         self.dropout = nn.Dropout(dropout)
+
+    def whiten(self, inputs: Tensor) -> None:
+        """Take mean and variance from inputs [n, d]."""
+        self.register_buffer("mean", inputs.mean(dim=0))
+        self.register_buffer("std", inputs.std(dim=0) + 1e-5)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.unflatten(-1, (-1, len(self.mean))).mean(dim=-2)
@@ -178,7 +182,8 @@ def _start_sls(model: Sls, kept: Kept, config: HeadStartConfig, rng: np.random.G
     with torch.no_grad():
         for layers, _ in kept.whole.batches(32, np.random.default_rng(0)):  # settles the batch norm
             head.train()(layers)
-    x, y = _gated_means(head.eval(), kept.means)
+    # The means of frames know no maximum over neighbouring frames.
+    x, y = _gated_means(head.eval(), kept.means, nn.MaxPool2d((1, head.config.pool)))
     entry = Whitened(x, head.fc1.out_features, config.dropout)
     net = nn.Sequential(entry, nn.SELU(), nn.Dropout(config.hidden_dropout), head.fc3, nn.SELU())
 
@@ -188,6 +193,8 @@ def _start_sls(model: Sls, kept: Kept, config: HeadStartConfig, rng: np.random.G
 
     steps = -(-len(x) // 64)
     fit(net, batches, steps, config.sls_shallow, config.shallow_lr, config.weight_decay, "SLS, shallow")
+    if head.config.pool_frames > 1:
+        entry.whiten(_gated_means(head.eval(), kept.whole, head.pool)[0])
     plain = head.fc1
     head.add_module("fc1", entry)  # for the type checker, an assignment would have to be of a Linear
     everything = partial(kept.whole.batches, 32, rng)
@@ -198,14 +205,13 @@ def _start_sls(model: Sls, kept: Kept, config: HeadStartConfig, rng: np.random.G
 
 
 @torch.no_grad()
-def _gated_means(head: SlsHead, kept: KeptFeatures) -> tuple[Tensor, Tensor]:
+def _gated_means(head: SlsHead, kept: KeptFeatures, pool: nn.Module) -> tuple[Tensor, Tensor]:
     """Of every view, [views, d / pool]: what reaches fc1, averaged over time; and the labels [views]."""
     rows: list[Tensor] = []
     labels: list[Tensor] = []
-    over_features = nn.MaxPool1d(head.config.pool)
     for layers, label in kept.batches(64, np.random.default_rng(0)):
         gates = torch.stack([head.fc0(h).mean(dim=(1, 2)) for h in layers], dim=1).sigmoid()
-        rows.append(over_features(head.gated_sum(layers, gates)).mean(dim=1))
+        rows.append(pool(head.gated_sum(layers, gates)[:, None]).mean(dim=(1, 2)))
         labels.append(label)
     return torch.cat(rows), torch.cat(labels)
 
