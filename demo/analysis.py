@@ -4,7 +4,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -133,11 +133,11 @@ class RecentAnalyses:
             while len(self._items) > 1 and self._over():
                 del self._used[self._items.popitem(last=False)[0]]
 
-    def renew(self, analysis: Analysis) -> None:
-        """Put a newer form of an analysis in its place, unless it was forgotten or deleted meanwhile."""
+    def renew(self, analysis_id: str, **found: Any) -> None:
+        """Add to an analysis what was found out (its fields), unless it was forgotten or deleted."""
         with self._lock:
-            if analysis.id in self._items:
-                self._items[analysis.id] = analysis
+            if analysis_id in self._items:
+                self._items[analysis_id] = replace(self._items[analysis_id], **found)
 
     def get(self, analysis_id: str) -> Analysis | None:
         """The analysis, now the most recently used one, or None when it is unknown or forgotten."""

@@ -29,8 +29,9 @@ class Limits:
     file_bytes: of one uploaded file. body_bytes: of a request that is no upload. seconds, min_rate, max_rate,
     channels: of what comes out of the decoder. decode_seconds, decode_bytes: time and memory that
     decoding one file may take. job_seconds: time that judging one clip may take; answer_seconds: that the
-    language model may take for one answer. queue: jobs that wait. import_files, import_bytes: of one import,
-    the bytes as they come out of zips.
+    language model may take for one answer. queue: jobs that wait. sessions: visits whose state is held in
+    memory; the one that was quiet for longest is forgotten first. import_files, import_bytes: of one
+    import, the bytes as they come out of zips.
 
     Of one visitor in ten minutes: requests, uploaded bytes, analyses, questions, labels, imports, and
     guesses at the administrator's token.
@@ -47,6 +48,7 @@ class Limits:
     job_seconds: int = 6 * 3600
     answer_seconds: int = 300
     queue: int = 32
+    sessions: int = 512
     import_files: int = 5_000
     import_bytes: int = 4 << 30
     requests: int = 0

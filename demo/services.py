@@ -228,7 +228,7 @@ class Services:
         others. Raises DetectorError when the file is not audio, or when the clip is refused by
         every detector that ran (too short, silent).
         """
-        tell = progress or (lambda share, doing: None)
+        tell = progress or _untold
         tell(0.0, messages.READING)
         sha256 = sha256_of(path)  # of the original bytes, before anything else touches them
         wave = self._read_audio(str(path))
@@ -274,15 +274,13 @@ class Services:
         version has changed since.
         """
         analysis = self.recent(analysis_id)
-        if analysis.stress is None:
-            tell = progress or (lambda share, doing: None)
-            if not analysis.detections:
-                raise DetectorError(messages.NOTHING_TO_STRESS)
-            found = self._stress(analysis, tell)
-            analysis = replace(analysis, stress=found)
-            self._recent.renew(analysis)
-        assert analysis.stress is not None
-        return analysis.stress
+        if analysis.stress is not None:
+            return analysis.stress
+        if not analysis.detections:
+            raise DetectorError(messages.NOTHING_TO_STRESS)
+        found = self._stress(analysis, progress or _untold)
+        self._recent.renew(analysis_id, stress=found)
+        return found
 
     def _stress(self, analysis: Analysis, tell: Progress) -> StressTest:
         if self._lent:
@@ -314,13 +312,11 @@ class Services:
         and when no detector that judged the clip has a map over time.
         """
         analysis = self.recent(analysis_id)
-        if analysis.map_test is None:
-            found = self._map_test(analysis, progress or _untold)
-            # What was found out meanwhile about the same clip stays.
-            analysis = replace(self.recent(analysis_id), map_test=found)
-            self._recent.renew(analysis)
-        assert analysis.map_test is not None
-        return analysis.map_test
+        if analysis.map_test is not None:
+            return analysis.map_test
+        found = self._map_test(analysis, progress or _untold)
+        self._recent.renew(analysis_id, map_test=found)
+        return found
 
     def _map_test(self, analysis: Analysis, tell: Progress) -> MapTest:
         tested = [name for name, detection in analysis.detections.items() if has_marks(detection)]

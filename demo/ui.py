@@ -88,6 +88,7 @@ def launch_options(services: Services, examples: Path = EXAMPLES) -> dict[str, A
         "css_paths": [ASSETS / "style.css", ASSETS / "workbench" / "workbench.css"],
         "allowed_paths": [str(examples)] if examples.is_dir() else [],
         "max_file_size": services.settings.limits.file_bytes,
+        "state_session_capacity": services.settings.limits.sessions,  # each takes a third of a megabyte
         "app_kwargs": {
             "middleware": [Middleware(Gate, settings=services.settings, budget=services.permission.budget)]
         },

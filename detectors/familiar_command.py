@@ -86,7 +86,7 @@ class _Some:
 def _summaries_kept(kept: KeptFeatures) -> np.ndarray:
     """Of the training views, from the last layer: [views, 2 d]."""
     found = [
-        summary(torch.from_numpy(kept.layers[start : start + _AT_ONCE, -1]))
+        summary(torch.from_numpy(np.array(kept.layers[start : start + _AT_ONCE, -1])))
         for start in range(0, len(kept.labels), _AT_ONCE)
     ]
     return torch.cat(found).double().numpy()

@@ -1,39 +1,24 @@
 """The test of the maps under the figures: run when somebody asks for it."""
 
-from typing import NamedTuple
-
 import gradio as gr
 from gradio.events import Dependency
 
-from demo import figures, markup, messages, messages_maps
+from demo import figures, markup, messages_maps
+from demo.analysis import Analysis
 from demo.drawings import map_drawings
-from demo.pages.chat import AT_ONCE, Closing
-from demo.pages.refusal import refusal
-from demo.services import GPU, Services
-from detectors.errors import DetectorError
+from demo.pages import on_demand
+from demo.pages.chat import Closing
+from demo.services import Progress, Services
 from detectors.map_test import has_marks
 
 
-class MapTestHandlers:
-    """What happens on a click. Holds nothing of a visitor: that is in gr.State."""
+class MapTestHandlers(on_demand.OnDemandHandlers):
+    """Tests every map of the clip and says what it is worth."""
 
-    def __init__(self, services: Services) -> None:
-        self.services = services
-
-    def run(
-        self,
-        analysis_id: str | None,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008  Gradio finds the progress bar by this default
-    ) -> str:
-        """Test every map of the clip and say what it is worth."""
-        try:
-            if not analysis_id:
-                raise DetectorError(messages.ANALYSIS_GONE)
-            self.services.permission.spend("analyses")
-            test = self.services.map_test(analysis_id, lambda share, doing: progress(share, desc=doing))
-            analysis = self.services.recent(analysis_id)
-        except DetectorError as error:
-            raise refusal(error) from error
+    def found(self, analysis_id: str, tell: Progress) -> str:
+        """A sentence for each map, and the pictures; HTML."""
+        test = self.services.map_test(analysis_id, tell)
+        analysis = self.services.recent(analysis_id)
         titles = {name: self.services.card(name).title for name in analysis.detections}
         pictures = [
             markup.captioned(key, words, figures.webp(draw(False)))
@@ -41,51 +26,22 @@ class MapTestHandlers:
         ]
         return markup.map_test(test, titles, pictures)
 
-    def begin(self) -> str:
-        """The button was pressed: there must be room for the progress."""
-        return markup.stressing()
-
-    def give_up(self) -> str:
-        """It could not be run; the message says why."""
-        return ""
-
-    def open(self, analysis_id: str) -> tuple[gr.Column, str]:
-        """A clip was analysed: the test may be run, if there is a map."""
-        try:
-            detections = self.services.recent(analysis_id).detections.values()
-        except DetectorError:
-            detections = {}.values()
-        return gr.Column(visible=any(has_marks(detection) for detection in detections)), ""
-
-    def close(self) -> tuple[gr.Column, str]:
-        """Another clip was chosen: nothing said about the one before stays."""
-        return gr.Column(visible=False), ""
+    def can_run(self, analysis: Analysis) -> bool:
+        """Whether there is a map."""
+        return any(has_marks(detection) for detection in analysis.detections.values())
 
 
-class Parts(NamedTuple):
-    """The components of the test."""
-
-    column: gr.Column
-    button: gr.Button
-    result: gr.HTML
-
-
-def lay_out() -> Parts:
+def lay_out() -> on_demand.Parts:
     """Put the button where the page is being filled; it is hidden until a clip was analysed."""
     with gr.Column(visible=False, elem_id="map-test", elem_classes="sl-card") as column:
         gr.HTML(markup.section(messages_maps.HEADING, messages_maps.HELP))
         button = gr.Button(messages_maps.BUTTON, elem_id="map-test-run")
         result = gr.HTML(elem_id="map-test-result", min_height=0)
-    return Parts(column, button, result)
+    return on_demand.Parts(column, button, result)
 
 
-def connect(parts: Parts, services: Services, analysis_id: gr.State, analysed: Dependency) -> Closing:
-    """Connect the button. analysed: succeeds when a clip was judged; then analysis_id names it."""
-    handlers = MapTestHandlers(services)
-    everything: list[gr.blocks.Block] = [parts.column, parts.result]
-    analysed.success(handlers.open, [analysis_id], everything, **AT_ONCE)
-    running = parts.button.click(handlers.begin, outputs=[parts.result], **AT_ONCE).success(
-        handlers.run, [analysis_id], [parts.result], concurrency_id=GPU, api_visibility="private"
-    )
-    running.failure(handlers.give_up, outputs=[parts.result], **AT_ONCE)
-    return Closing(handlers.close, everything, [running])
+def connect(
+    parts: on_demand.Parts, services: Services, analysis_id: gr.State, analysed: Dependency
+) -> Closing:
+    """Connect the button; see on_demand.connect."""
+    return on_demand.connect(parts, MapTestHandlers(services), analysis_id, analysed)

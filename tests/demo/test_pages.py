@@ -159,6 +159,7 @@ def test_the_page_sends_nothing_anywhere_and_serves_little(tmp_path: Path) -> No
     assert options["allowed_paths"] == []
     assert options["strict_cors"] is True
     assert options["run_history"] is False
+    assert options["state_session_capacity"] == services.settings.limits.sessions
     assert "http" not in options["theme"].font
     public = {f.api_name for f in demo.fns.values() if f.api_visibility == "public"}
     assert public == {"analyze", "ask", "export", "label"}
