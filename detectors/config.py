@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Extractor = Literal["conv", "log_mel"]
+#: Features of a frame in frontends/signal_features.py.
+SIGNAL_WIDTH = 293
 Block = Literal["pn_bimamba", "trans_bimamba", "con_bimamba"]
 
 
@@ -21,6 +23,13 @@ class FrontEndConfig:
     extractor_channels: int = 512
     position_kernel: int = 128
     position_groups: int = 16
+    # Whether frontends/signal_features.py stands beside every layer's output.
+    signal: bool = False
+
+    @property
+    def width(self) -> int:
+        """Features of a frame: the transformer's, and the signal's if they are heard."""
+        return self.hidden + (SIGNAL_WIDTH if self.signal else 0)
 
     def frames(self, samples: int) -> int:
         """Frames that `samples` at 16 kHz become: 201 for 64,600 with "conv"."""
@@ -55,7 +64,7 @@ class SlsConfig:
     @property
     def flat(self) -> int:
         """Width after pooling frames x features: 67 * 341 = 22,847 in the released model."""
-        return self.slots * (self.front_end.hidden // self.pool)
+        return self.slots * (self.front_end.width // self.pool)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,12 @@ def fit(
     lr: float,
     weight_decay: float,
     name: str,
+    loss_of: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy,
 ) -> None:
-    """AdamW over `passes` of `steps` batches each; the rate rises for a seventh, then falls to 0."""
+    """AdamW over `passes` of `steps` batches each; the rate rises for a seventh, then falls to 0.
+
+    loss_of: of logits [b, 2] and what each batch gives beside its input.
+    """
     if not passes:
         return
     learning = [p for p in net.parameters() if p.requires_grad]
@@ -34,10 +38,10 @@ def fit(
     net.train()
     for done in range(passes):
         losses = []
-        for x, label in batches():
+        for x, target in batches():
             output = net(x)
             logits = output[0] if isinstance(output, tuple) else output
-            loss = nn.functional.cross_entropy(logits, label)
+            loss = loss_of(logits, target)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from detectors.backends.sls import SlsHead
 from detectors.fitting import fit
@@ -24,6 +24,7 @@ from detectors.frontends.xlsr import XlsrFrontEnd
 from detectors.kept import made_once
 from detectors.llm.projector import pooled
 from detectors.models import FakeMamba, Sls
+from detectors.views import Views
 
 log = logging.getLogger(__name__)
 
@@ -50,28 +51,65 @@ class HeadStartConfig:
     dropout: float = 0.4
     # Of SLS's hidden layer.
     hidden_dropout: float = 0.6
+    # How much of the loss is that within each source, human clips should score above machine-made ones. What
+    # tells whole sources apart, such as their channel, is of no use there.
+    ranking: float = 0.0
     # Layers, from 1, whose gates in SLS begin open, and the others' all but shut. None: as the gates come.
     sls_open: tuple[int, ...] = ()
 
 
+#: Views of one source that come together, so that a batch has some of both classes to be ranked.
+TOGETHER = 8
+
+
 class KeptFeatures:
-    """float16 [views, layers, t, d] in a file that is mapped into memory, and the labels [views]."""
+    """float16 [views, layers, t, d] in a file that is mapped into memory; labels [views]; and
+    targets [views, 2], the label and the number of the view's source."""
 
     def __init__(self, folder: Path) -> None:
         self.layers = np.load(folder / "layers.npy", mmap_mode="r")
-        self.labels = torch.from_numpy(np.load(folder / "labels.npy"))
+        self.targets = torch.from_numpy(np.load(folder / "targets.npy"))
+        self.labels = self.targets[:, 0]
+
+    def order(self, rng: np.random.Generator) -> np.ndarray:
+        """Every view once [views], in random order but for some of each source that come together."""
+        mixed = rng.permutation(len(self.targets))
+        of_source = mixed[np.argsort(self.targets[mixed, 1].numpy(), kind="stable")]
+        starts = np.flatnonzero(np.diff(self.targets[of_source, 1].numpy(), prepend=-1))
+        parts = [
+            part[start : start + TOGETHER]
+            for part in np.split(of_source, starts[1:])
+            for start in range(0, len(part), TOGETHER)
+        ]
+        return np.concatenate([parts[i] for i in rng.permutation(len(parts))])
 
     def batches(
         self, size: int, rng: np.random.Generator, places: Sequence[int] | None = None
     ) -> Iterator[tuple[list[Tensor], Tensor]]:
-        """Every view once, in random order: labels [size] and, of each layer or of those at `places`,
-        [size, t, d]."""
+        """Every view once: targets [size, 2] and, of each layer or of those at `places`, [size, t, d]."""
         wanted = np.array(range(self.layers.shape[1]) if places is None else places)
-        order = rng.permutation(len(self.labels))
+        order = self.order(rng)
         for start in range(0, len(order), size):
             chosen = np.sort(order[start : start + size])  # a file is read fastest forwards
             layers = torch.from_numpy(self.layers[np.ix_(chosen, wanted)]).float()
-            yield list(layers.unbind(dim=1)), self.labels[chosen]
+            yield list(layers.unbind(dim=1)), self.targets[chosen]
+
+
+def ranked_loss(share: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """Of logits [b, 2] and targets [b, 2]: cross-entropy, and as `share` of the loss the logistic one of all
+    pairs of a human and a machine-made view of one source (RankNet, Burges et al., ICML 2005)."""
+
+    def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
+        label, source = targets.unbind(dim=1)
+        plain = nn.functional.cross_entropy(logits, label)
+        pairs = (source[:, None] == source) & (label[:, None] > label)
+        if not share or not pairs.any():
+            return plain
+        scores = logits[:, 1] - logits[:, 0]
+        apart = (scores[:, None] - scores)[pairs]
+        return (1 - share) * plain + share * nn.functional.softplus(-apart).mean()
+
+    return loss_of
 
 
 class Kept(NamedTuple):
@@ -84,7 +122,7 @@ class Kept(NamedTuple):
 def keep_features(
     folder: Path,
     front_end: XlsrFrontEnd,
-    views: Dataset[tuple[Tensor, int]],
+    views: Views,
     config: HeadStartConfig,
     made_from: str,
     precision: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -105,14 +143,14 @@ def keep_features(
 def _write_features(
     folder: Path,
     front_end: XlsrFrontEnd,
-    views: Dataset[tuple[Tensor, int]],
+    views: Views,
     count: int,
     pool: int,
     precision: Callable[[], AbstractContextManager[None]],
 ) -> None:
     device = next(front_end.parameters()).device
     loader = DataLoader(views, 16, sampler=range(count), num_workers=1)
-    kept, labels, done = None, np.zeros(count, np.int64), 0
+    kept, done = None, 0
     for wave, label in loader:
         with precision():  # of the front-end alone: what makes the views needs fp32
             found = front_end(wave.to(device)).layers
@@ -120,11 +158,14 @@ def _write_features(
         if kept is None:
             shape = (count, *layers.shape[1:])
             kept = np.lib.format.open_memmap(folder / "layers.npy", "w+", np.float16, shape)
-        kept[done : done + len(label)], labels[done : done + len(label)] = layers, label
+        kept[done : done + len(label)] = layers
         done += len(label)
         if done % 800 == 0:
             log.info("kept the features of %d of %d views", done, count)
-    np.save(folder / "labels.npy", labels)
+    sources = [views.source(k) for k in range(count)]
+    numbers = {source: number for number, source in enumerate(sorted(set(sources)))}
+    targets = [(views.label(k), numbers[sources[k]]) for k in range(count)]
+    np.save(folder / "targets.npy", np.array(targets, np.int64))
 
 
 class Whitened(nn.Module):
@@ -183,37 +224,37 @@ def _start_sls(model: Sls, kept: Kept, config: HeadStartConfig, rng: np.random.G
         for layers, _ in kept.whole.batches(32, np.random.default_rng(0)):  # settles the batch norm
             head.train()(layers)
     # The means of frames know no maximum over neighbouring frames.
-    x, y = _gated_means(head.eval(), kept.means, nn.MaxPool2d((1, head.config.pool)))
+    x, y = _gated_means(head.eval(), kept.means, nn.MaxPool2d((1, head.config.pool))), kept.means.targets
     entry = Whitened(x, head.fc1.out_features, config.dropout)
     net = nn.Sequential(entry, nn.SELU(), nn.Dropout(config.hidden_dropout), head.fc3, nn.SELU())
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        for i in torch.from_numpy(rng.permutation(len(x))).split(64):
+        for i in torch.from_numpy(kept.means.order(rng)).split(64):
             yield x[i], y[i]
 
     steps = -(-len(x) // 64)
-    fit(net, batches, steps, config.sls_shallow, config.shallow_lr, config.weight_decay, "SLS, shallow")
+    loss = ranked_loss(config.ranking)
+    fit(net, batches, steps, config.sls_shallow, config.shallow_lr, config.weight_decay, "SLS, shallow", loss)
     if head.config.pool_frames > 1:
-        entry.whiten(_gated_means(head.eval(), kept.whole, head.pool)[0])
+        entry.whiten(_gated_means(head.eval(), kept.whole, head.pool))
     plain = head.fc1
     head.add_module("fc1", entry)  # for the type checker, an assignment would have to be of a Linear
     everything = partial(kept.whole.batches, 32, rng)
     steps = -(-len(kept.whole.labels) // 32)
-    fit(head, everything, steps, config.sls_deep, config.deep_lr, config.weight_decay, "SLS, deep")
+    fit(head, everything, steps, config.sls_deep, config.deep_lr, config.weight_decay, "SLS, deep", loss)
     head.fc1 = plain
     entry.fold_into(plain)
 
 
 @torch.no_grad()
-def _gated_means(head: SlsHead, kept: KeptFeatures, pool: nn.Module) -> tuple[Tensor, Tensor]:
-    """Of every view, [views, d / pool]: what reaches fc1, averaged over time; and the labels [views]."""
+def _gated_means(head: SlsHead, kept: KeptFeatures, pool: nn.Module) -> Tensor:
+    """Of every view in its order, [views, d / pool]: what reaches fc1, averaged over time."""
     rows: list[Tensor] = []
-    labels: list[Tensor] = []
-    for layers, label in kept.batches(64, np.random.default_rng(0)):
+    for start in range(0, len(kept.targets), 64):
+        layers = list(torch.from_numpy(kept.layers[start : start + 64].astype(np.float32)).unbind(dim=1))
         gates = torch.stack([head.fc0(h).mean(dim=(1, 2)) for h in layers], dim=1).sigmoid()
         rows.append(pool(head.gated_sum(layers, gates)[:, None]).mean(dim=(1, 2)))
-        labels.append(label)
-    return torch.cat(rows), torch.cat(labels)
+    return torch.cat(rows)
 
 
 @torch.no_grad()
@@ -240,18 +281,18 @@ def _start_fake_mamba(
 ) -> None:
     """The whole head; its mixers, which begin as averages over time, only in the deep passes."""
     head, plain = model.head, model.head.LL
-    final_norm = model.front_end.model.encoder.layer_norm
+    finish = model.front_end.finish
     last = [model.config.front_end.layers - 1]
 
     @torch.no_grad()
     def frames_of(features: KeptFeatures) -> Iterator[tuple[Tensor, Tensor]]:
-        for layers, label in features.batches(32, rng, last):
-            yield final_norm(layers[0]), label
+        for layers, target in features.batches(32, rng, last):
+            yield finish(layers[0]), target
 
     def few_frames() -> Iterator[tuple[Tensor, Tensor]]:
-        for final, label in frames_of(kept.means):
+        for final, target in frames_of(kept.means):
             frames = np.sort(rng.permutation(final.shape[1])[: config.shallow_frames])
-            yield final[:, frames], label
+            yield final[:, frames], target
 
     entry = Whitened(next(frames_of(kept.whole))[0].flatten(0, 1), plain.out_features, config.dropout)
     head.add_module("LL", entry)
@@ -266,6 +307,7 @@ def _start_fake_mamba(
         config.shallow_lr,
         config.weight_decay,
         "Fake-Mamba, shallow",
+        ranked_loss(config.ranking),
     )
     for parameter in mixers:
         parameter.requires_grad = True
@@ -277,6 +319,7 @@ def _start_fake_mamba(
         config.deep_lr,
         config.weight_decay,
         "Fake-Mamba, deep",
+        ranked_loss(config.ranking),
     )
     head.LL = plain
     entry.fold_into(plain)

@@ -1,7 +1,7 @@
 """Random training views of labelled clips: which clip comes, cut where, changed how."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,15 @@ class Viewing(Protocol):
     def augment(self) -> AugmentConfig: ...
 
 
+class _Chosen(NamedTuple):
+    """clip: its place. twin: whether it is a human one that is to be copied. rng: for what is drawn next."""
+
+    clip: int
+    label: int
+    twin: bool
+    rng: np.random.Generator
+
+
 class Views(Dataset[tuple[Tensor, int]]):
     """Endless random training views; view k is the same in every run with the same seed.
 
@@ -48,6 +57,18 @@ class Views(Dataset[tuple[Tensor, int]]):
         """1 when view k is bona fide, 0 when it is spoof."""
         return int(self.cache.clips[self._drawn(k)[0]].is_bonafide)
 
+    def source(self, k: int) -> str:
+        """The group of the clip that view k shows."""
+        return self.cache.clips[self._chosen(k).clip].group
+
+    def _chosen(self, k: int) -> "_Chosen":
+        i, rng = self._drawn(k)
+        label = int(self.cache.clips[i].is_bonafide)
+        twin = not label and rng.random() < self.how.copy_synthesis
+        if twin:
+            i = int(rng.choice(len(self.cache), p=self.human_odds))
+        return _Chosen(i, label, twin, rng)
+
     def _drawn(self, k: int) -> tuple[int, np.random.Generator]:
         rng = np.random.default_rng([self.how.seed, k])
         if not self.in_passes:
@@ -59,11 +80,7 @@ class Views(Dataset[tuple[Tensor, int]]):
         return int(self._order[1][place]), rng
 
     def __getitem__(self, k: int) -> tuple[Tensor, int]:
-        i, rng = self._drawn(k)
-        label = int(self.cache.clips[i].is_bonafide)
-        twin = not label and rng.random() < self.how.copy_synthesis
-        if twin:
-            i = int(rng.choice(len(self.cache), p=self.human_odds))
+        i, label, twin, rng = self._chosen(k)
         wave = self.cache.random_rendering(i, self.how.augment.coded, rng)
         # Longer than the view, for the changes that shorten it; vocoding a whole clip would be slow.
         wave = cut_view(wave, self.length * 5 // 4, self.how.augment, rng)

@@ -45,7 +45,7 @@ class FakeMambaHead(nn.Module):
 
     def __init__(self, config: FakeMambaConfig) -> None:
         super().__init__()
-        self.LL = nn.Linear(config.front_end.hidden, config.dim)
+        self.LL = nn.Linear(config.front_end.width, config.dim)
         self.first_bn = nn.BatchNorm2d(1)
         self.encoder = BlockStack(config)
         self.attention_pool = nn.Linear(config.dim, 1)

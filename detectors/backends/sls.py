@@ -43,7 +43,7 @@ class SlsHead(nn.Module):
     def __init__(self, config: SlsConfig) -> None:
         super().__init__()
         self.config = config
-        self.fc0 = nn.Linear(config.front_end.hidden, 1)
+        self.fc0 = nn.Linear(config.front_end.width, 1)
         self.first_bn = nn.BatchNorm2d(1)
         self.pool = nn.MaxPool2d((config.pool_frames, config.pool))
         self.fc1 = nn.Linear(config.flat, config.fc_hidden)

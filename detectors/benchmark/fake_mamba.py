@@ -37,7 +37,7 @@ def measure_fake_mamba(
         tell(f"Fake-Mamba, {sizes}, {length:g} s")
         samples = round(length * SAMPLE_RATE)
         wave = 0.1 * torch.randn(1, samples, device=device)
-        features = torch.randn(1, config.front_end.frames(samples), config.front_end.hidden, device=device)
+        features = torch.randn(1, config.front_end.frames(samples), config.front_end.width, device=device)
         # The front-end alone takes long, so it is not run as often.
         before = race({FRONT_END: partial(front_end, wave)}, device, max(1, runs // 5))
         ways = {name: partial(head, features) for name, head in heads.items()}

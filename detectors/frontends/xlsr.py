@@ -8,10 +8,14 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from detectors.config import CONV_KERNELS, CONV_STRIDES, FrontEndConfig
 from detectors.frontends.log_mel import LogMelExtractor
+from detectors.frontends.signal_features import SignalFeatures
 
 
 class Features(NamedTuple):
-    """final: [b, t, d], after the encoder's final layer norm. layers: per layer [b, t, d], before it."""
+    """final: [b, t, d], after the encoder's final layer norm. layers: per layer [b, t, d], before it.
+
+    d: FrontEndConfig.width. Where the signal's features are heard, they stand last, the same in all.
+    """
 
     final: Tensor
     layers: list[Tensor]
@@ -33,6 +37,7 @@ class XlsrFrontEnd(nn.Module):
         if config.extractor == "log_mel":
             extractor = LogMelExtractor(config.extractor_channels)
             self.model.add_module("feature_extractor", extractor)
+        self.signal = SignalFeatures() if config.signal else None
 
     def use_bf16(self) -> None:
         """Round the weights of linear layers and convolutions to bf16, in place, and compute with them so
@@ -60,7 +65,16 @@ class XlsrFrontEnd(nn.Module):
         for layer in model.encoder.layers:
             x = layer(x)
             streams.append(x)
-        return Features(model.encoder.layer_norm(x), streams)
+        if self.signal is not None:
+            beside = self.signal(waveform)
+            streams = [torch.cat([x, beside], dim=-1) for x in streams]
+        return Features(self.finish(streams[-1]), streams)
+
+    def finish(self, last: Tensor) -> Tensor:
+        """Features.final of the last of Features.layers, [b, t, d] -> [b, t, d]: the encoder's final norm."""
+        norm: Any = self.model.encoder.layer_norm
+        hidden = self.config.hidden
+        return torch.cat([norm(last[..., :hidden]), last[..., hidden:]], dim=-1)
 
 
 def _wav2vec2_config(config: FrontEndConfig) -> Wav2Vec2Config:

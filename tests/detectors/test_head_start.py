@@ -7,11 +7,19 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from detectors.config import FakeMambaConfig, FrontEndConfig, SlsConfig
-from detectors.head_start import HeadStartConfig, Kept, Whitened, keep_features, start_head
+from detectors.head_start import (
+    TOGETHER,
+    HeadStartConfig,
+    Kept,
+    Whitened,
+    keep_features,
+    ranked_loss,
+    start_head,
+)
 from detectors.models import FakeMamba, Sls, build_model
+from detectors.views import Views
 
 FRONT_END = FrontEndConfig(
     2, 16, 2, 24, extractor="log_mel", extractor_channels=16, position_kernel=8, position_groups=2
@@ -25,8 +33,8 @@ CONFIG = HeadStartConfig(
 )  # fmt: skip
 
 
-class TonesAndNoise(Dataset[tuple[Tensor, int]]):
-    """View k: a tone (bona fide) where k is odd, noise (spoof) where it is even."""
+class TonesAndNoise(Views):
+    """View k: a tone (bona fide) where k is odd, noise (spoof) where it is even; four of a source in turn."""
 
     def __init__(self) -> None:
         self.asked: list[int] = []
@@ -37,6 +45,12 @@ class TonesAndNoise(Dataset[tuple[Tensor, int]]):
         noise = 0.1 * rng.standard_normal(WINDOW)
         tone = 0.3 * np.sin(2 * np.pi * rng.uniform(200, 800) * np.arange(WINDOW) / 16_000)
         return torch.from_numpy((tone if k % 2 else noise).astype(np.float32)), k % 2
+
+    def label(self, k: int) -> int:
+        return k % 2
+
+    def source(self, k: int) -> str:
+        return "abc"[k // 4 % 3]
 
 
 @pytest.fixture(autouse=True)
@@ -78,11 +92,37 @@ def test_a_pass_holds_every_view_once(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for places, count in ((None, 2), ([1], 1)):
         seen = []
-        for layers, labels in kept.whole.batches(20, rng, places):
+        for layers, targets in kept.whole.batches(20, rng, places):
             assert len(layers) == count
-            assert all(layer.shape == (len(labels), 15, 16) for layer in layers)
+            assert all(layer.shape == (len(targets), 15, 16) for layer in layers)
             seen += layers[-1][:, 0, 0].tolist()
         assert sorted(seen) == sorted(kept.whole.layers[:, -1, 0, 0].astype(float).tolist())
+
+
+def test_views_of_a_source_come_together_in_every_order(tmp_path: Path) -> None:
+    _, kept = made(tmp_path, SLS)
+    sources = kept.means.targets[:, 1].numpy()
+    assert np.bincount(sources).tolist() == [16, 16, 16]
+    orders = [kept.means.order(np.random.default_rng(seed)) for seed in (1, 2)]
+    for order in orders:
+        assert sorted(order) == list(range(CONFIG.views))
+        parts = sources[order].reshape(-1, TOGETHER)
+        assert (parts == parts[:, :1]).all()
+    assert (orders[0] != orders[1]).any()
+
+
+def test_the_loss_ranks_human_above_machine_within_a_source() -> None:
+    logits = torch.tensor([[0.0, 1.0], [0.0, 3.0], [0.0, -2.0], [0.0, 5.0]])
+    targets = torch.tensor([[1, 0], [0, 0], [0, 0], [1, 7]])  # the last one has nobody to be ranked with
+    plain = nn.functional.cross_entropy(logits, targets[:, 0])
+    pairs = nn.functional.softplus(torch.tensor([3.0 - 1.0, -2.0 - 1.0])).mean()
+    torch.testing.assert_close(ranked_loss(0.0)(logits, targets), plain)
+    torch.testing.assert_close(ranked_loss(0.3)(logits, targets), 0.7 * plain + 0.3 * pairs)
+    # A shift of everything from one source changes nothing in the ranking.
+    shifted = logits + torch.tensor([[0.0, 4.0]])
+    torch.testing.assert_close(ranked_loss(1.0)(shifted, targets), pairs)
+    # Without pairs, what is left is the cross-entropy.
+    torch.testing.assert_close(ranked_loss(0.3)(logits[3:], targets[3:]), plain.new_tensor(0.00671535))
 
 
 @pytest.mark.parametrize("slots", [1, 5])
