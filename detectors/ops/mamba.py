@@ -103,9 +103,10 @@ class MambaMixer(nn.Module):
         conv, low_rank, steps = self.conv1d, self.x_proj, self.dt_proj
         weights = (conv.weight, conv.bias, low_rank.weight, steps.weight, steps.bias, self.A_log, self.D)
         arrays = (gated, *(weight for weight in weights if weight is not None))
-        return self.scan is selective_scan and len(arrays) > len(weights) and can_serve(arrays)
+        if self.scan is not selective_scan or len(arrays) <= len(weights):
+            return False
+        return can_serve(arrays, channels=self.D.numel())
 
     def _compiled(self, gated: Tensor, ways: int) -> Tensor:
         """`_mixed` and the gate: of what in_proj gives, [b, t, 2 * inner] to [b, t, inner]."""
-        A = -self.A_log.exp()
-        return mix_compiled(gated, self.conv1d, self.x_proj, self.dt_proj, A, self.D, ways)
+        return mix_compiled(gated, self.conv1d, self.x_proj, self.dt_proj, self.A_log, self.D, ways)

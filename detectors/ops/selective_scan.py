@@ -119,7 +119,7 @@ def selective_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Te
     values = (x, dt, A, B, C, D)
     if x.is_cuda and _kernel is not None:
         return scan_kernel(*values)
-    if can_serve(values):
+    if can_serve(values, x.shape[2]):
         return scan_compiled(*values)
     learns = torch.is_grad_enabled() and any(value.requires_grad for value in values)
     # On a GPU launches are dear and memory is fast, so few large operations win there.

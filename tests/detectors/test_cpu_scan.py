@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from detectors.benchmark.scan import random_inputs
 from detectors.ops import cpu_kernels, cpu_scan
 from detectors.ops.cpu_scan import can_serve, scan_compiled
+from detectors.ops.cpu_vectors import LANES
 from detectors.ops.mamba import MambaMixer
 from detectors.ops.selective_scan import scan_reference, selective_scan
 
@@ -25,11 +26,11 @@ def several_threads(on_the_cpu, monkeypatch):
 
 def mixer_of(dim: int, **sizes: int) -> MambaMixer:
     """With random weights everywhere, so that none hides behind a 0 or a 1."""
+    torch.manual_seed(0)
     mixer = MambaMixer(dim, **sizes)
-    random = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for value in mixer.parameters():
-            value += 0.3 * torch.randn(value.shape, generator=random)
+            value += 0.3 * torch.randn(value.shape)
     return mixer.eval()
 
 
@@ -44,7 +45,7 @@ def noise(*shape: int) -> torch.Tensor:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 3), st.integers(1, 40), st.integers(1, 40), st.integers(1, 9), st.integers(0, 99))
+@given(st.integers(1, 3), st.integers(1, 40), st.integers(LANES, 50), st.integers(1, 9), st.integers(0, 99))
 @torch.no_grad()
 def test_the_scan_agrees_with_the_reference_at_any_shape(b, t, d, n, seed):
     random = torch.Generator().manual_seed(seed)
@@ -87,7 +88,7 @@ def test_very_small_and_very_large_inputs_agree_too(scale):
 @pytest.mark.parametrize(("dt", "rate"), [(1e4, 1e4), (1e-8, 1e-8), (50.0, 100.0)])
 @torch.no_grad()
 def test_extreme_time_steps_agree_with_the_reference(dt, rate):
-    x, steps, A, B, C, D = random_inputs(1, 201, 6)
+    x, steps, A, B, C, D = random_inputs(1, 201, 20)
     values = (x, torch.full_like(steps, dt), torch.full_like(A, -rate), B, C, D)
     torch.testing.assert_close(scan_compiled(*values), scan_reference(*values), atol=1e-4, rtol=1e-4)
 
@@ -113,7 +114,8 @@ def test_several_threads_give_the_same_numbers_as_one(several_threads):
     mixed, scanned = mixer.both_ways(x), scan_compiled(*values)
     torch.set_num_threads(1)
     assert torch.equal(scan_compiled(*values), scanned)
-    torch.testing.assert_close(mixer.both_ways(x), mixed, **CLOSE)  # torch's products are cut up differently
+    # Torch's products are cut up differently, and sums of large numbers of both signs may be small.
+    torch.testing.assert_close(mixer.both_ways(x), mixed, atol=1e-6 * mixed.abs().max().item(), rtol=2e-5)
 
 
 @torch.no_grad()
@@ -140,17 +142,29 @@ def test_where_a_gradient_is_asked_for_plain_torch_computes_it():
     mixer, x = mixer_of(16), noise(1, 7, 16)
     mixer.both_ways(x).sum().backward()
     assert all(value.grad is not None for value in mixer.parameters())
-    assert can_serve((x,))
-    assert not can_serve((x, mixer.D))
+    assert can_serve((x,), 32)
+    assert not can_serve((x, mixer.D), 32)
     with torch.no_grad():
-        assert can_serve((x, mixer.D))
+        assert can_serve((x, mixer.D), 32)
 
 
 def test_other_types_and_empty_input_are_left_to_plain_torch():
-    assert not can_serve((torch.zeros(1, 2, 3).double(),))
-    assert not can_serve((torch.zeros(1, 2, 3), torch.zeros(3).bfloat16()))
-    assert not can_serve((torch.zeros(0, 2, 3),))
-    assert not can_serve((torch.zeros(1, 2, 3, device="meta"),))
+    assert can_serve((torch.zeros(1, 2, 20),), 20)
+    assert not can_serve((torch.zeros(1, 2, 20).double(),), 20)
+    assert not can_serve((torch.zeros(1, 2, 20), torch.zeros(20).bfloat16()), 20)
+    assert not can_serve((torch.zeros(0, 2, 20),), 20)
+    assert not can_serve((torch.zeros(1, 2, 20, device="meta"),), 20)
+
+
+@torch.no_grad()
+def test_channels_too_few_for_a_vector_are_left_to_plain_torch():
+    values = random_inputs(1, 9, LANES - 1)
+    with pytest.raises(ValueError, match="of one scan"):
+        scan_compiled(*values)
+    torch.testing.assert_close(selective_scan(*values), scan_reference(*values), **CLOSE)
+    mixer, x = mixer_of(5, expand=3), noise(1, 9, 5)
+    mixed = mixer.both_ways(x)
+    torch.testing.assert_close(mixed, in_plain_torch(mixer).both_ways(x), **CLOSE)
 
 
 @torch.no_grad()
@@ -158,7 +172,7 @@ def test_without_numba_plain_torch_answers(monkeypatch):
     def missing(name: str) -> None:
         raise ImportError(name)
 
-    values, mixer, x = random_inputs(1, 9, 8), mixer_of(16), noise(1, 9, 16)
+    values, mixer, x = random_inputs(1, 9, 20), mixer_of(16), noise(1, 9, 16)
     scanned, mixed = selective_scan(*values), mixer.both_ways(x)
     monkeypatch.setattr(cpu_scan.importlib, "import_module", missing)
     monkeypatch.setattr(cpu_scan, "kernels", cpu_scan.kernels.__wrapped__)
