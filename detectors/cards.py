@@ -69,7 +69,7 @@ _KINDS = {
 NAMES = tuple(_KINDS)
 _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the model card"
 _MINI_SHA256 = {
-    "sls": "3e386fa9cf84ae5c56ebd37b09fb2ba94fd7f87a32b985c14b65675cff7ac4c6",
+    "sls": "7395e10a8038b07572bf0f0b714bce58ce99fc133fadf6d3c2bc29560a4d548b",
     "fake_mamba": "3567b621f666dbb52fea88143949080f3d8684e95d2aa4d6facb59d65b610048",
     "allm4add": "fea9118fa6b04925128b3717cb08870d7a808dcaa5231f2f6632e12f74014357",
 }

@@ -66,8 +66,11 @@ def fit(summaries: np.ndarray, rank: int = RANK) -> Familiar:
 
 
 def front_end_digest(front_end: nn.Module) -> str:
-    """SHA-256 of its weights: what was measured on another front-end holds for that one only."""
+    """SHA-256 of its weights and of what stands beside them: what was measured on another front-end holds for
+    that one only."""
     digest = hashlib.sha256()
+    if getattr(front_end, "signal", None) is not None:  # it has no weights
+        digest.update(b"signal")
     for name, tensor in sorted(front_end.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())

@@ -64,16 +64,19 @@ TOGETHER = 8
 
 class KeptFeatures:
     """float16 [views, layers, t, d] in a file that is mapped into memory; labels [views]; and
-    targets [views, 2], the label and the number of the view's source."""
+    targets [views, 2], the label and the number of the view's source. by_source: how `order` goes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, by_source: bool = False) -> None:
+        self.by_source = by_source
         self.layers = np.load(folder / "layers.npy", mmap_mode="r")
         self.targets = torch.from_numpy(np.load(folder / "targets.npy"))
         self.labels = self.targets[:, 0]
 
     def order(self, rng: np.random.Generator) -> np.ndarray:
-        """Every view once [views], in random order but for some of each source that come together."""
+        """Every view once [views], in random order; by source, some of each source come together."""
         mixed = rng.permutation(len(self.targets))
+        if not self.by_source:
+            return mixed
         of_source = mixed[np.argsort(self.targets[mixed, 1].numpy(), kind="stable")]
         starts = np.flatnonzero(np.diff(self.targets[of_source, 1].numpy(), prepend=-1))
         parts = [
@@ -136,7 +139,8 @@ def keep_features(
     for part, count, pool in ((means, config.views, config.pool), (whole, deep_views, 1)):
         write = partial(_write_features, part, front_end, views, count, pool, precision)
         made_once(part, f"{made_from} {count} {pool}", write)
-    return Kept(KeptFeatures(means), KeptFeatures(whole))
+    by_source = bool(config.ranking)
+    return Kept(KeptFeatures(means, by_source), KeptFeatures(whole, by_source))
 
 
 @torch.inference_mode()

@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 
 from detectors.dev_scores import Judge
-from detectors.frontends.xlsr import Features
+from detectors.frontends.xlsr import Features, XlsrFrontEnd
 from detectors.models import Countermeasure, FakeMamba, Sls
 
 
 def share_front_ends(models: Sequence[Countermeasure]) -> None:
-    """Give models whose front-ends are the same, weight by weight, one of them together."""
+    """Give models whose front-ends are the same, in sizes and weight by weight, one of them together."""
     own = [model for model in models if isinstance(model, Sls | FakeMamba)]
     for i, model in enumerate(own):
         for earlier in own[:i]:
-            if _same(model.front_end.state_dict(), earlier.front_end.state_dict()):
+            if _same(model.front_end, earlier.front_end):
                 model.front_end = earlier.front_end
                 break
 
@@ -39,5 +39,11 @@ def together(models: Mapping[str, Countermeasure]) -> Judge:
     return judge
 
 
-def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def _same(one: XlsrFrontEnd, other: XlsrFrontEnd) -> bool:
+    # The sizes tell whether the signal is heard, which has no weights.
+    weights, others = one.state_dict(), other.state_dict()
+    return (
+        one.config == other.config
+        and weights.keys() == others.keys()
+        and all(torch.equal(weights[name], others[name]) for name in weights)
+    )

@@ -1,6 +1,7 @@
 """Stresses are repeatable and do what they say; a stress test counts rightly; the command measures."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from detectors.codecs import gsm_round_trip
 from detectors.config import FakeMambaConfig, FrontEndConfig, SlsConfig
 from detectors.detection import Detection, Window, p_spoof_of
 from detectors.errors import DetectorError
+from detectors.familiar import front_end_digest
 from detectors.models import FakeMamba, Sls
 from detectors.results import read_robustness, robustness_tables, updated
 from detectors.robustness import MAX_SECONDS, STRESSES, Stress, excerpt, stress_test
@@ -266,6 +268,16 @@ def test_detectors_with_the_same_front_end_hear_a_window_once() -> None:
     assert len(heard) == 1
     for name, scores in apart.items():
         torch.testing.assert_close(found[name], scores)
+
+
+def test_one_that_hears_the_signal_too_keeps_its_front_end() -> None:
+    sizes = [replace(TINY, extractor="log_mel", signal=signal) for signal in (True, False)]
+    sls = Sls(SlsConfig(sizes[0], 8_000, 4_000, fc_hidden=8))
+    mamba = FakeMamba(FakeMambaConfig(sizes[1], 8_000, 4_000, dim=16, layers=1, d_state=4))
+    mamba.front_end.load_state_dict(sls.front_end.state_dict())
+    share_front_ends([sls, mamba])
+    assert mamba.front_end is not sls.front_end
+    assert front_end_digest(mamba.front_end) != front_end_digest(sls.front_end)
 
 
 @pytest.mark.parametrize(
