@@ -41,7 +41,7 @@ def build(assets: Path) -> None:
 
 def _text_with_tables(text: str, label: str) -> None:
     """Markdown, in which each table becomes one that keys can scroll."""
-    for block in text.strip().split("\n\n"):
+    for block in map(str.strip, text.strip().split("\n\n")):
         if block.startswith("|"):
             gr.HTML(markup.table(block, label))
         else:

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import gradio as gr
+
 from demo import markup, messages
+from demo.pages import meaning
 from demo.pages.meaning import PLOTS, RESULTS, measured, picture
+from demo.ui import ASSETS
 from detectors.results import save_results
 from tests.evidence.cases import measured as made_up
 from tests.evidence.cases import tiny_weights
@@ -30,3 +34,13 @@ def test_a_plot_is_shown_where_there_is_one(tmp_path: Path) -> None:
     file.write_bytes(b"picture")
     assert 'src="data:image/png;base64,cGljdHVyZQ=="' in picture(tmp_path, "det")
     assert messages.PLOTS["det"][0] in picture(tmp_path, "det")
+
+
+def test_every_table_on_the_page_can_be_scrolled_on_a_phone() -> None:
+    with gr.Blocks() as page:
+        meaning.build(ASSETS)
+    parts = page.blocks.values()
+    assert not [part.value for part in parts if isinstance(part, gr.Markdown) and "|---|" in part.value]
+    tables = [part.value for part in parts if isinstance(part, gr.HTML) and "<table" in (part.value or "")]
+    assert len(tables) >= 3
+    assert all("sl-tables" in table for table in tables)
