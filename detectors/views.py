@@ -61,7 +61,7 @@ class Views(Dataset[tuple[Tensor, int]]):
         """The group of the clip that view k shows."""
         return self.cache.clips[self._chosen(k).clip].group
 
-    def _chosen(self, k: int) -> "_Chosen":
+    def _chosen(self, k: int) -> _Chosen:
         i, rng = self._drawn(k)
         label = int(self.cache.clips[i].is_bonafide)
         twin = not label and rng.random() < self.how.copy_synthesis

@@ -5,7 +5,8 @@ rough the spectrum is from band to band, how much cepstra (Davis & Mermelstein, 
 frame, and how strongly each band is modulated at which rates (Hermansky, 1998). Among the clips of one demo
 page, human and machine, they tell the two apart about as well as Whisper's layers do, and differently.
 
-Nothing is learnt here, and nothing above 4 kHz is heard, so that a band limit does not show.
+Nothing is learnt here. Above 4 kHz nothing is heard, except as part of the level, so that a band limit hardly
+shows.
 """
 
 import math
@@ -14,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from detectors.audio import SAMPLE_RATE
+from detectors.frontends.log_mel import HOP
 
-#: Spectra of 25 ms every 10 ms, in bands of two bins, 62.5 Hz, up to 4 kHz.
-WINDOW, HOP, N_FFT = 400, 160, 512
+#: Spectra of 25 ms, as often as those beside which they stand, in bands of two bins, 62.5 Hz, up to 4 kHz.
+WINDOW, N_FFT = 400, 512
 BANDS = 64
 CEPSTRA = 30
 #: Rates of modulation in Hz, up to what 100 frames a second can show; of every fourth band.
@@ -47,7 +49,9 @@ class SignalFeatures(nn.Module):
         # bf16 has too few bits for a power spectrum; autocast would use it.
         with torch.autocast(waveform.device.type, enabled=False):
             spectra = self.log_spectra(waveform.float())
-            found = torch.cat([self._cepstral(spectra), _modulated(spectra), _shaped(spectra)], dim=-1)
+            spoken = _spoken(spectra)
+            parts = [self._cepstral(spectra, spoken), _modulated(spectra), _shaped(spectra, spoken)]
+            found = torch.cat(parts, dim=-1)
             return nn.functional.avg_pool1d(found.mT, 2, ceil_mode=True).mT
 
     def log_spectra(self, waveform: Tensor) -> Tensor:
@@ -58,9 +62,9 @@ class SignalFeatures(nn.Module):
         power = torch.fft.rfft(frames, N_FFT).abs().square()[..., : 2 * BANDS]
         return (power.unflatten(-1, (BANDS, 2)).mean(dim=-1) + FLOOR).log()
 
-    def _cepstral(self, spectra: Tensor) -> Tensor:
+    def _cepstral(self, spectra: Tensor, spoken: Tensor) -> Tensor:
         """Cepstra of speech, how far they lie from their mean, how they change and how suddenly."""
-        cepstra, spoken = spectra @ self.cosines.float(), _spoken(spectra)
+        cepstra = spectra @ self.cosines.float()
         mean = (cepstra * spoken).mean(dim=1, keepdim=True)
         change = _changes(cepstra)
         sudden = change.abs() / (change.square().mean(dim=1, keepdim=True).sqrt() + 1e-6)
@@ -103,9 +107,8 @@ def _modulated(spectra: Tensor) -> Tensor:
     return torch.cat(moved, dim=-1)
 
 
-def _shaped(spectra: Tensor) -> Tensor:
+def _shaped(spectra: Tensor, spoken: Tensor) -> Tensor:
     """Of speech: roughness over frequency, and how far each band lies from its mean, every second one."""
-    spoken = _spoken(spectra)
     rough = spectra.diff(n=2, dim=-1).abs()[..., ::2]
     mean = (spectra * spoken).mean(dim=1, keepdim=True)
     return torch.cat([rough * spoken, (spectra - mean).abs()[..., ::2] * spoken], dim=-1)

@@ -73,6 +73,8 @@ class XlsrFrontEnd(nn.Module):
     def finish(self, last: Tensor) -> Tensor:
         """Features.final of the last of Features.layers, [b, t, d] -> [b, t, d]: the encoder's final norm."""
         norm: Any = self.model.encoder.layer_norm
+        if self.signal is None:
+            return norm(last)
         hidden = self.config.hidden
         return torch.cat([norm(last[..., :hidden]), last[..., hidden:]], dim=-1)
 
