@@ -18,6 +18,7 @@ COMMANDS = {
     "train": ("detectors.train_command", "train a detector or an audio language model"),
     "prepare": ("detectors.llm.prepare", "speech with transcripts, as data for `train audio_llm`"),
     "evaluate-llm": ("detectors.llm.evaluate", "measure how an audio language model answers"),
+    "copies": ("detectors.copies", "machine-made copies of human clips, as training material"),
     "assess": ("detectors.assess", "measure trained detectors per source, and calibrate them"),
     "familiar": ("detectors.familiar_command", "measure what clips detectors learnt from are like"),
     "results": ("detectors.results", "the table of what assess measured, from the files it wrote"),

@@ -46,6 +46,7 @@ from detectors.results import (
     results_file,
     save_results,
 )
+from detectors.within_sources import SMALLEST
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -157,7 +158,20 @@ def markdown(reports: dict[str, Report], llrs: str) -> str:
             for report in reports.values()
         ]
         lines.append(f"| {source} | {facts.spoof} | {' | '.join(eers)} |")
-    return "\n".join([*lines, "", _interval_note(first)])
+    lines += ["", _interval_note(first)]
+    if first.within is not None:
+        areas = ", ".join(
+            f"{report.within.area:.2f} {name}" for name, report in reports.items() if report.within
+        )
+        lines += ["", _within_note(areas, first.within.sources)]
+    return "\n".join(lines)
+
+
+def _within_note(areas: str, sources: int) -> str:
+    return (
+        f"Among the clips of one source, human and machine, the area under the ROC is {areas} (0.5 is "
+        f"chance): mean over the {sources} sources with at least {SMALLEST} of each class."
+    )
 
 
 def _summary(name: str, report: Report) -> str:

@@ -3,13 +3,13 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from detectors.calibration import Calibration, fit_calibration
+from detectors.calibration import Calibration, best_limit, fit_calibration
 from detectors.checkpoints import CONFIG, read_config, weights_digest
 from detectors.conditions import CONDITIONS
 from detectors.corpus import Clip, bonafide_mask
@@ -47,12 +47,15 @@ def fitted(judged: Sequence[Judged], clips: list[Clip], split: str) -> list[Entr
     turns = turns_of([clip.group for clip in clips], bonafide)
     entries, llrs, held_out = [], {}, {}
     for each in judged:
+        unseen = held_out_llrs(fit_logistic, each.scores[..., None], bonafide, turns)
+        limit = best_limit(unseen, bonafide)
         calibration = fit_calibration(each.scores.ravel(), np.tile(bonafide, len(each.scores)))
+        calibration = replace(calibration, limit=limit)
         sizes = Sizes.of_config(read_config(each.folder))
         long = fit_long_clips(clips, each.windows, sizes) if each.windows else None
         _save_fits(each.folder, calibration, long)
         llrs[each.detector] = calibration.llr(each.scores)
-        held_out[each.detector] = held_out_llrs(fit_logistic, each.scores[..., None], bonafide, turns)
+        held_out[each.detector] = unseen.clip(-limit, limit)
         own = llrs[each.detector], held_out[each.detector]
         entries.append(Entry([each.folder], each.folder.name, *own, turns.how, long))
     if not _can_be_fused(judged):
@@ -106,7 +109,7 @@ def _can_be_fused(judged: Sequence[Judged]) -> bool:
 
 def _save_fits(folder: Path, calibration: Calibration, long: LongFit | None) -> None:
     config = read_config(folder)
-    config["calibration"] = {"scale": calibration.scale, "offset": calibration.offset}
+    config["calibration"] = calibration.as_config()
     if long:  # else nothing was found out about them, and what is there stays
         config.pop(LONG_CLIPS, None)
         if long.long:

@@ -15,7 +15,7 @@ as they are and with the shortcuts removed.
 import argparse
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from detectors.intervals import PERCENT, SEED, EerIntervals, Interval, eer_inter
 from detectors.protocols import ScoreTable, Trials, read_asv_scores, read_scores, read_trials
 from detectors.step_rates import FIELD as STEPS
 from detectors.step_rates import StepRates
+from detectors.within_sources import SMALLEST, WithinSources, within_sources
 
 #: The two conditions that scores may come from.
 RAW, WITHOUT_SHORTCUTS = "raw", "shortcuts removed"
@@ -67,6 +68,7 @@ class Report:
     per_source: dict[str, SourceResult]
     intervals: EerIntervals
     steps: StepRates
+    within: WithinSources | None
 
     @property
     def macro_eer(self) -> float | None:
@@ -229,6 +231,7 @@ def evaluate(
         },
         intervals=eer_intervals(bonafide, spoof, by_source, resamples, seed),
         steps=StepRates.of_llrs(bonafide_llrs, spoof_llrs),
+        within=within_sources(trials, table.scores),
     )
 
 
@@ -248,7 +251,9 @@ def spoofs_by_source(trials: Trials, scores: np.ndarray) -> dict[str, np.ndarray
 def as_fields(report: Report) -> dict[str, Any]:
     """Plain JSON values: the fields of Report, macro_eer, and the intervals as [lower, upper] in percent."""
     fields = {
-        name: value for name, value in vars(report).items() if name not in ("per_source", "intervals", STEPS)
+        name: value
+        for name, value in vars(report).items()
+        if name not in ("per_source", "intervals", STEPS, "within")
     }
     found = report.intervals
     return {
@@ -262,6 +267,7 @@ def as_fields(report: Report) -> dict[str, Any]:
         "interval_resamples": found.resamples,
         "interval_seed": found.seed,
         STEPS: report.steps.as_fields(),
+        "within_sources": None if report.within is None else asdict(report.within),
     }
 
 
@@ -299,6 +305,11 @@ def _figure_lines(report: Report) -> list[str]:
     ]
     if r.min_tdcf is not None:
         lines.append(f"min t-DCF   {r.min_tdcf:.4f}  (ASVspoof 2021 form; EER of the ASV {r.asv_eer:.2f} %)")
+    if r.within is not None:
+        lines.append(
+            f"Within      {r.within.area:.4f} area under the ROC among the clips of one source, mean over "
+            f"the {r.within.sources} with {SMALLEST} of each class"
+        )
     return lines
 
 

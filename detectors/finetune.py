@@ -16,7 +16,7 @@ import argparse
 import shlex
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -179,7 +179,9 @@ def calibrate(
             told = f"not fitted anew: there are fewer than {MIN_TO_CALIBRATE} held-back clips of a class"
             return Calibration.of_config(read_config(old_folder)), told
         told = "the held-back labelled clips"
-    return fit_calibration(np.concatenate(values), np.concatenate(labels)), told
+    fitted = fit_calibration(np.concatenate(values), np.concatenate(labels))
+    # How much may be claimed was found on more clips than these.
+    return replace(fitted, limit=Calibration.of_config(read_config(old_folder)).limit), told
 
 
 def _facts(
@@ -239,7 +241,7 @@ def keep(
     comparison: Comparison,
 ) -> Version:
     """Save the new version with its card, and put it in use."""
-    extra = {"preset": args.preset, "calibration": asdict(calibration), "finetuned": facts}
+    extra = {"preset": args.preset, "calibration": calibration.as_config(), "finetuned": facts}
 
     def write(folder: Path) -> None:
         save_model(

@@ -2,8 +2,9 @@
 
 `assess --calibrate` fits the weights by logistic regression over the detectors' LLRs (Brümmer, 2010),
 none below 0, for each set of two or more of them, and keeps them in fusion.json. A set's weights are used
-where, on sources that their fit had not seen, they reached a lower Cllr than the mean, and only for the very
-model weights that they were fitted on: fine-tuned detectors and other presets are fused by the mean.
+where, on sources that their fit had not seen, they reached a Cllr below the mean's by at least GAIN, and only
+for the very model weights that they were fitted on: fine-tuned detectors and other presets are fused by the
+mean.
 """
 
 import json
@@ -25,6 +26,8 @@ from detectors.metrics import cllr
 
 FILE = "fusion.json"
 MEAN, WEIGHED = "mean of the detectors' LLRs", "logistic regression over the detectors' LLRs"
+#: Bits of Cllr by which weights must be better than the mean: less comes and goes with the clips.
+GAIN = 0.01
 #: Fewer digits of a hash tell nothing.
 MIN_DIGITS = 12
 
@@ -49,7 +52,7 @@ class Weighing:
     @property
     def better(self) -> bool:
         """Whether it is to be used."""
-        return self.cllr < self.cllr_of_mean
+        return self.cllr <= self.cllr_of_mean - GAIN
 
     def llr(self, llrs: Mapping[str, Llrs]) -> Llrs:
         """Of one clip, or of arrays [clips]. llrs: by detector, those of `weights`."""

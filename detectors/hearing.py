@@ -152,7 +152,7 @@ class Hearing:
         score = float(np.mean(scores))
         llr, mean_llr = calibration.llr(score), None
         if long_clips and len(scores) >= long_clips.from_windows:
-            llr, mean_llr = long_clips.llr(scores), llr
+            llr, mean_llr = calibration.limited(long_clips.llr(scores)), llr
         maps = self._drawn() if self._maps else {}
         own = self.windows, self.seconds, device, maps, mean_llr, self.checks.reasons()
         return Detection(name, score, llr, p_spoof_of(llr), *own)

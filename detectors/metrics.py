@@ -73,6 +73,13 @@ def compute_eer(bonafide_scores: Scores, spoof_scores: Scores) -> tuple[float, f
     return float(means.mean()), float(points.thresholds[nearest[0]])
 
 
+def roc_area(bonafide_scores: Scores, spoof_scores: Scores) -> float:
+    """Area under the ROC: how often a bona fide trial scores above a spoof one, ties counting half."""
+    bonafide, spoof = _checked(bonafide_scores, "bona fide"), np.sort(_checked(spoof_scores, "spoof"))
+    below = np.searchsorted(spoof, bonafide, "left") + np.searchsorted(spoof, bonafide, "right")
+    return float(below.mean() / (2 * len(spoof)))
+
+
 def rates_at(bonafide_scores: Scores, spoof_scores: Scores, threshold: float) -> tuple[float, float]:
     """(miss rate, false-alarm rate) at a threshold that was fixed beforehand."""
     miss = np.mean(_checked(bonafide_scores, "bona fide") < threshold)

@@ -130,6 +130,11 @@ def _recording(report: dict[str, Any]) -> list[Block]:
     return [Facts(rows + [(f"Tag “{plain(tag)}”", plain(value)) for tag, value in file["tags"].items()])]
 
 
+def _calibration(fitted: dict[str, float]) -> str:
+    line = f"LLR = {fitted['scale']:.5f} × score {_signed(fitted['offset'], 5)}"
+    return f"{line}, not beyond ±{fitted['limit']:g}" if "limit" in fitted else line
+
+
 def _detectors(report: dict[str, Any]) -> list[Block]:
     found: list[Block] = []
     for of in report["detectors"].values():
@@ -145,9 +150,7 @@ def _detectors(report: dict[str, Any]) -> list[Block]:
                     ("Weights, SHA-256", of["weights_sha256"] or f"begins with {plain(of['version'])}"),
                     (
                         "Calibration",
-                        f"LLR = {fitted['scale']:.5f} × score {_signed(fitted['offset'], 5)}"
-                        if fitted
-                        else wording.NOT_KNOWN,
+                        _calibration(fitted) if fitted else wording.NOT_KNOWN,
                     ),
                     *_long(of),
                     ("Method", of["paper"]),

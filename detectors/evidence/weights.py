@@ -39,7 +39,7 @@ def weights_of(name: str, preset: str, version: str, data: Path | None) -> Weigh
     sizes = config.get("model", config)
     facts |= {
         "weights_sha256": digest,
-        "calibration": {"scale": fitted.scale, "offset": fitted.offset},
+        "calibration": fitted.as_config(),
         "long_clips": config.get(LONG_CLIPS),
         "window_samples": sizes.get("window_samples"),
         "hop_samples": sizes.get("hop_samples"),

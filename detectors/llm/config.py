@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from detectors.config import SIGNAL_WIDTH
+
 
 @dataclass(frozen=True)
 class LoraSizes:
@@ -19,7 +21,8 @@ class AudioLlmConfig:
     """The defaults are the mini preset: four layers of whisper-base and SmolLM2-135M-Instruct.
 
     encoder_*: a Whisper encoder, of which the first `encoder_layers` run. heard_layers: those whose outputs
-    stand side by side in the features, counted from 1; empty: the last one alone. visible_range: log10 units
+    stand side by side in the features, counted from 1; empty: the last one alone. heard_signal: beside them
+    stand the signal's own features (frontends/signal_features.py). visible_range: log10 units
     below the loudest point that the encoder sees; Whisper's own is 8. relative_level: a clip's loudest
     point always lies at the same height, so that its gain cannot be seen. pool: encoder frames (20 ms
     each) that become one audio token. summary: one more token, made from the mean over the whole clip.
@@ -31,6 +34,7 @@ class AudioLlmConfig:
     encoder_heads: int = 8
     encoder_ffn: int = 2048
     heard_layers: tuple[int, ...] = ()
+    heard_signal: bool = False
     mel_bands: int = 80
     visible_range: float = 6.0
     relative_level: bool = True
@@ -50,7 +54,8 @@ class AudioLlmConfig:
     @property
     def feature_size(self) -> int:
         """Width of what the encoder gives for one frame."""
-        return self.encoder_hidden * max(1, len(self.heard_layers))
+        signal = SIGNAL_WIDTH if self.heard_signal else 0
+        return self.encoder_hidden * max(1, len(self.heard_layers)) + signal
 
 
 def audio_llm_config(values: dict[str, Any]) -> AudioLlmConfig:

@@ -10,6 +10,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from detectors.audio import SAMPLE_RATE
 from detectors.frontends.log_mel import HOP, N_FFT, WHISPER_PEAK, sinusoids
+from detectors.frontends.signal_features import SignalFeatures
 from detectors.llm.config import AudioLlmConfig
 
 #: Encoder frames in a second: two mel frames of 10 ms become one.
@@ -34,6 +35,7 @@ class ShortWhisper(nn.Module):
         super().__init__()
         self.visible_range, self.relative_level = config.visible_range, config.relative_level
         self.heard_layers = config.heard_layers or (config.encoder_layers,)
+        self.signal = SignalFeatures() if config.heard_signal else None
         self.encoder: Any = WhisperEncoder(_whisper_config(config))
         # Whether the final norm is applied: a buffer, so that a checkpoint keeps it.
         self.register_buffer("normed", torch.zeros(()))
@@ -52,7 +54,10 @@ class ShortWhisper(nn.Module):
             outputs.append(x)
         if self.normed:
             outputs[-1] = self.encoder.layer_norm(x)
-        return torch.cat([outputs[layer - 1] for layer in self.heard_layers], dim=-1)
+        heard = [outputs[layer - 1] for layer in self.heard_layers]
+        if self.signal is not None:
+            heard.append(self.signal(waveform)[:, :MAX_FRAMES].to(x.dtype))
+        return torch.cat(heard, dim=-1)
 
     def log_mel(self, waveform: Tensor) -> Tensor:
         """waveform [b, s] -> [b, bands, s // 160], on Whisper's scale."""

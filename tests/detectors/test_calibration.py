@@ -1,11 +1,12 @@
 """Calibration: the least Cllr, and an LLR that never turns the scores' order around."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
-from detectors.calibration import Calibration, fit_calibration, fuse
+from detectors.calibration import Calibration, best_limit, fit_calibration, fuse
 
 
 def cllr(calibration: Calibration, scores: np.ndarray, is_bonafide: np.ndarray) -> float:
@@ -111,6 +112,29 @@ def test_one_class_alone_is_refused(label):
 def test_the_fresh_calibration_leaves_scores_alone():
     assert Calibration().llr(-1.25) == -1.25
     assert Calibration(2, 0.5).llr(3) == 6.5
+
+
+def test_nothing_is_claimed_beyond_the_limit():
+    fitted = Calibration(2, 0.5, limit=3.0)
+    assert [fitted.llr(score) for score in (-9.0, 1.0, 9.0)] == [-3.0, 2.5, 3.0]
+    assert fitted.llr(np.array([-9.0, 1.0, 9.0])).tolist() == [-3.0, 2.5, 3.0]
+    assert fitted.limited(-4.2) == -3.0
+
+
+@pytest.mark.parametrize("kept", [Calibration(2, 0.5), Calibration(2, 0.5, 3.0)])
+def test_a_calibration_survives_its_config(kept):
+    config = json.loads(json.dumps({"calibration": kept.as_config()}, allow_nan=False))
+    assert Calibration.of_config(config) == kept
+
+
+def test_the_limit_is_where_the_claims_of_confident_mistakes_cost_least():
+    # Most clips are right at +-2; one in ten is as sure of the opposite as could be.
+    right, wrong = np.full(90, 2.0), np.full(10, -50.0)
+    is_bonafide = np.arange(200) < 100
+    mistaken = np.concatenate([right, wrong, -right, -wrong])
+    assert best_limit(np.stack([mistaken, mistaken]), is_bonafide) == 2.0
+    # Where all are right, the surer the better.
+    assert best_limit(np.where(is_bonafide, 9.0, -9.0)[None], is_bonafide) == np.inf
 
 
 def test_fusing_is_the_mean_and_never_surer_than_the_surest():

@@ -53,6 +53,30 @@ def test_json_holds_the_counted_figures(files, capsys):
     assert report["min_tdcf"] is None
 
 
+def test_clips_of_one_source_are_also_compared_with_each_other(tmp_path, capsys):
+    # The page's humans score below all of the farm's machines, but above its own, five times out of six.
+    page = (
+        [("bonafide", 1.0 + i) for i in range(6)] + [("spoof", -1.0 - i) for i in range(4)] + [("spoof", 9.0)]
+    )
+    page.append(("spoof", 0.0))
+    farm = [("spoof", 100.0 + i) for i in range(9)]
+    rows = [(f"p{i}", *row, "page") for i, row in enumerate(page)]
+    rows += [(f"f{i}", *row, "farm") for i, row in enumerate(farm)]
+    rows += [(f"n{i}", "bonafide", 50.0, "") for i in range(9)]
+    keys, scores = tmp_path / "keys.csv", tmp_path / "scores.txt"
+    keys.write_text("utt_id,label,source\n" + "".join(f"{u},{label},{s}\n" for u, label, _, s in rows))
+    scores.write_text("".join(f"{u} {score}\n" for u, _, score, _ in rows))
+    report = evaluate_json(capsys, scores, "--keys", keys)
+    assert report["within_sources"] == {"area": pytest.approx(5 / 6), "sources": 1}
+    assert main(["evaluate", str(scores), "--keys", str(keys)]) == 0
+    assert "0.8333 area under the ROC" in capsys.readouterr().out
+
+
+def test_sources_with_few_clips_of_a_class_are_not_compared_within(files, capsys):
+    scores, keys = files
+    assert evaluate_json(capsys, scores, "--keys", keys)["within_sources"] is None
+
+
 def test_each_source_stands_against_all_bona_fide_trials(files, capsys):
     scores, keys = files
     report = evaluate_json(capsys, scores, "--keys", keys)

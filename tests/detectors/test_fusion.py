@@ -58,8 +58,9 @@ def test_a_set_that_was_not_fitted_is_fused_by_the_mean(shipped: None) -> None:
     assert way_of(third) == way_of({}) == MEAN
 
 
-def test_weights_that_were_no_better_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fusion, "shipped", lambda: kept(0.5, 0.5))
+@pytest.mark.parametrize("cllr", [0.5, 0.495])
+def test_weights_that_were_hardly_better_are_not_used(cllr: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fusion, "shipped", lambda: kept(cllr, 0.5))
     assert fused(LLRS, VERSIONS) == -1.0
     assert way_of(VERSIONS) == MEAN
 

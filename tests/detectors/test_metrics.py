@@ -21,6 +21,7 @@ from detectors.metrics import (
     min_tdcf,
     operating_points,
     rates_at,
+    roc_area,
 )
 
 # One bona fide trial lies among the spoofs and one spoof among the bona fide ones:
@@ -97,6 +98,12 @@ def test_eer_ignores_scale_and_offset_and_its_threshold_follows_them(bonafide, s
     )
     assert moved_eer == eer
     assert moved_threshold == pytest.approx(scale * threshold + offset)
+
+
+@given(score_lists, score_lists)
+def test_the_area_under_the_roc_counts_pairs_in_order_and_half_of_the_ties(bonafide, spoof):
+    pairs = [(b > s) + (b == s) / 2 for b in bonafide for s in spoof]
+    assert roc_area(bonafide, spoof) == pytest.approx(np.mean(pairs))
 
 
 def test_rates_at_a_threshold_count_a_score_on_it_as_accepted():

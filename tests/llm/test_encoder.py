@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from detectors.frontends.signal_features import SignalFeatures
 from detectors.llm.encoder import MAX_FRAMES, ShortWhisper, from_ctranslate2
 from tests.llm.tiny import TINY, waves
 
@@ -168,6 +169,15 @@ def test_several_layers_stand_side_by_side() -> None:
     torch.testing.assert_close(both[..., :16], first, **CLOSE)
     torch.testing.assert_close(both[..., 16:], short_whisper()(wave), **CLOSE)
     assert replace(TINY, heard_layers=(1, 2)).feature_size == 32
+
+
+@torch.inference_mode()
+def test_the_signals_own_features_stand_beside_the_layers() -> None:
+    wave = waves(2, 24_100)
+    heard = short_whisper(heard_signal=True)(wave)
+    torch.testing.assert_close(heard[..., :16], short_whisper()(wave), **CLOSE)
+    torch.testing.assert_close(heard[..., 16:], SignalFeatures()(wave), **CLOSE)
+    assert replace(TINY, heard_signal=True).feature_size == heard.shape[-1]
 
 
 @pytest.mark.parametrize("layers", [(0,), (1, 3)])
