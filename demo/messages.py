@@ -509,6 +509,8 @@ MEANING_TEXT = """
 - **LLR** (log-likelihood ratio, natural logarithm): how many times more usual the clip's traces are in
   recordings of people than in machine-made speech. 0 says nothing; +2.3 is ten times more usual in
   recordings, −2.3 ten times more usual in machine-made speech.
+- **As sure as it can be**: `mini` claims no more than the clips bear out on which it was measured, so its
+  scores end short of 0.00 and 1.00.
 - **Inconclusive**: an LLR between −0.85 and 0.85, which moves the odds by less than 7 to 3. It is an
   honest outcome. From there on the verdict is **leaning**, from 1.73 on (85 to 15) **likely**.
 - **No verdict**: the clip holds less than 1 second of speech or none, is heavily clipped, or sounds unlike
