@@ -14,6 +14,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 import soundfile
@@ -49,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for task in tqdm(list(drawn(humans, args.count, args.seed)), desc="copying", unit="clip"):
-        name = f"{task.clip.utt_id}-hifigan.flac"
+        # The seed is in the name: copies of another draw are not taken for these.
+        name = f"{quote(task.clip.utt_id, safe='')}-hifigan-{args.seed}.flac"
         if not (args.out / name).exists():
             made = vocoder.copy(_stretch(task), task.blur).clip(-1, 1)
             with written_whole(args.out / name) as part:
@@ -61,18 +63,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _stretch(task: "Task") -> np.ndarray:
-    """float32 [s], in the 16 bits that training's cache keeps: what rounding leaves in a pause counts."""
-    wave = load_audio(task.clip.path)[task.start : task.start + SAMPLES]
-    return (np.round(wave * 32768).clip(-32768, 32767) / 32768).astype(np.float32)
-
-
 class Task(NamedTuple):
     """A stretch of a human clip that is to be copied, from sample `start` on."""
 
     clip: Clip
     start: int
     blur: Blur | None
+
+
+def _stretch(task: Task) -> np.ndarray:
+    """float32 [s], in the 16 bits that training's cache keeps: what rounding leaves in a pause counts."""
+    wave = load_audio(task.clip.path)[task.start : task.start + SAMPLES]
+    return (np.round(wave * 32768).clip(-32768, 32767) / 32768).astype(np.float32)
 
 
 def drawn(humans: list[Clip], count: int, seed: int) -> Iterator[Task]:
