@@ -48,14 +48,13 @@ def fitted(judged: Sequence[Judged], clips: list[Clip], split: str) -> list[Entr
     entries, llrs, held_out = [], {}, {}
     for each in judged:
         unseen = held_out_llrs(fit_logistic, each.scores[..., None], bonafide, turns)
-        limit = best_limit(unseen, bonafide)
         calibration = fit_calibration(each.scores.ravel(), np.tile(bonafide, len(each.scores)))
-        calibration = replace(calibration, limit=limit)
+        calibration = replace(calibration, limit=best_limit(unseen, bonafide))
         sizes = Sizes.of_config(read_config(each.folder))
         long = fit_long_clips(clips, each.windows, sizes) if each.windows else None
         _save_fits(each.folder, calibration, long)
         llrs[each.detector] = calibration.llr(each.scores)
-        held_out[each.detector] = unseen.clip(-limit, limit)
+        held_out[each.detector] = calibration.limited(unseen)
         own = llrs[each.detector], held_out[each.detector]
         entries.append(Entry([each.folder], each.folder.name, *own, turns.how, long))
     if not _can_be_fused(judged):

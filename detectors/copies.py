@@ -12,8 +12,8 @@ The copies are as free, or as little free, to be passed on as the recordings tha
 import argparse
 import csv
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -49,11 +49,12 @@ def run(args: argparse.Namespace) -> int:
     vocoder = Vocoder(args.weights)
     args.out.mkdir(parents=True, exist_ok=True)
     rows = []
-    for task in tqdm(list(drawn(humans, args.count, args.seed)), desc="copying", unit="clip"):
+    total = min(args.count, len(humans))
+    for task in tqdm(drawn(humans, args.count, args.seed), desc="copying", unit="clip", total=total):
         # The seed is in the name: copies of another draw are not taken for these.
         name = f"{quote(task.clip.utt_id, safe='')}-hifigan-{args.seed}.flac"
         if not (args.out / name).exists():
-            made = vocoder.copy(_stretch(task), task.blur).clip(-1, 1)
+            made = vocoder.copy(task.wave, task.blur).clip(-1, 1)
             with written_whole(args.out / name) as part:
                 soundfile.write(part, made, SAMPLE_RATE, format="FLAC")
         rows.append((name, name.removesuffix(".flac"), "spoof", "train", task.clip.group))
@@ -63,18 +64,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-class Task(NamedTuple):
-    """A stretch of a human clip that is to be copied, from sample `start` on."""
+@dataclass(frozen=True)
+class Task:
+    """A stretch of a human clip that is to be copied, from sample `start` on.
+
+    wave: float32 [s], in the 16 bits that training's cache keeps: what rounding leaves in a pause counts.
+    """
 
     clip: Clip
     start: int
     blur: Blur | None
-
-
-def _stretch(task: Task) -> np.ndarray:
-    """float32 [s], in the 16 bits that training's cache keeps: what rounding leaves in a pause counts."""
-    wave = load_audio(task.clip.path)[task.start : task.start + SAMPLES]
-    return (np.round(wave * 32768).clip(-32768, 32767) / 32768).astype(np.float32)
+    wave: np.ndarray = field(compare=False)
 
 
 def drawn(humans: list[Clip], count: int, seed: int) -> Iterator[Task]:
@@ -88,8 +88,10 @@ def drawn(humans: list[Clip], count: int, seed: int) -> Iterator[Task]:
         if len(wave) < SHORTEST:
             continue
         start = int(rng.integers(0, max(1, len(wave) - SAMPLES + 1)))
-        if wave[start : start + SAMPLES].std() < 1e-4:
+        stretch = wave[start : start + SAMPLES]
+        if stretch.std() < 1e-4:
             continue
         blurred = rng.random() < 0.5
         blur = Blur(float(rng.choice([0, 0, 0.7])), float(rng.uniform(0.4, 2.0))) if blurred else None
-        yield Task(humans[i], start, blur)
+        rounded = np.round(stretch * 32768).clip(-32768, 32767) / 32768
+        yield Task(humans[i], start, blur, rounded.astype(np.float32))

@@ -164,6 +164,7 @@ def calibrate(
     On dev as it is and with the shortcuts removed, together with the held-back clips. Without dev, on the
     held-back clips when they are enough; else the old calibration stays.
     """
+    old = Calibration.of_config(read_config(old_folder))
     values = [scores["held-back clips"]["after"]]
     labels = [bonafide_mask(material.held_back.clips)]
     if material.dev:
@@ -177,11 +178,11 @@ def calibrate(
     else:
         if min(labels[0].sum(), (~labels[0]).sum()) < MIN_TO_CALIBRATE:
             told = f"not fitted anew: there are fewer than {MIN_TO_CALIBRATE} held-back clips of a class"
-            return Calibration.of_config(read_config(old_folder)), told
+            return old, told
         told = "the held-back labelled clips"
     fitted = fit_calibration(np.concatenate(values), np.concatenate(labels))
     # How much may be claimed was found on more clips than these.
-    return replace(fitted, limit=Calibration.of_config(read_config(old_folder)).limit), told
+    return replace(fitted, limit=old.limit), told
 
 
 def _facts(

