@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -188,3 +189,13 @@ def test_of_a_long_clip_the_worst_stretch_counts_and_the_rest_stays_as_it_was(de
         assert found.mean_llr == plainly.llr
         assert found.llr == long_clips.llr([window.score for window in found.windows])
         assert found.p_spoof == p_spoof_of(found.llr)
+
+
+def test_nothing_beyond_the_limit_is_claimed_of_a_long_clip_either(detector: Detector) -> None:
+    long_clips = LongClips(
+        from_windows=5, measured_windows=40, adjacent=2, mean=0.0, worst=0.0, log_windows=0.0, offset=-9.0
+    )
+    limited = replace(detector.calibration, limit=2.5)
+    found = Detector(detector.card, detector.model, limited, "abc123", "cpu", long_clips).analyze(clip(3.0))
+    assert found.llr == -2.5
+    assert all(abs(window.llr) <= 2.5 for window in found.windows)

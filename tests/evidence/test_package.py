@@ -96,6 +96,16 @@ def test_the_report_says_which_weights_judged_and_how_often_they_err(weights, cl
     assert json.loads(json.dumps(report)) == report
 
 
+def test_the_report_says_where_an_llr_ends(weights, clip) -> None:
+    config = json.loads((weights / "config.json").read_text())
+    assert "not beyond" not in html_report(report_of(case_of(clip), CREATED), [])
+    config["calibration"]["limit"] = 2.5
+    (weights / "config.json").write_text(json.dumps(config))
+    report = report_of(case_of(clip), CREATED)
+    assert report["detectors"]["sls"]["calibration"]["limit"] == 2.5
+    assert "not beyond ±2.5" in html_report(report, [])
+
+
 def test_what_was_not_measured_is_called_so(weights, clip) -> None:
     results_file([weights]).unlink()
     report = report_of(case_of(clip), CREATED)
