@@ -34,10 +34,15 @@ class Projector(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         x = (features.to(self.mean.dtype) - self.mean) / self.std
-        tokens = [self.begin.expand(len(x), 1, -1), self.frames(pooled(x, self.pool))]
-        if self.summary is not None:
-            tokens.append(self.summary(x.mean(dim=1, keepdim=True)))
-        return torch.cat([*tokens, self.end.expand(len(x), 1, -1)], dim=1)
+        heard = self.heard(pooled(x, self.pool), x.mean(dim=1, keepdim=True))
+        begin, end = (vector.expand(len(x), 1, -1) for vector in (self.begin, self.end))
+        return torch.cat([begin, heard, end], dim=1)
+
+    def heard(self, means: Tensor, whole: Tensor) -> Tensor:
+        """The tokens [b, n, h] between begin and end, of features that were brought to mean 0 and variance 1:
+        means [b, m, d] of `pool` frames, and the mean [b, 1, d] of all."""
+        tokens: Tensor = self.frames(means)
+        return tokens if self.summary is None else torch.cat([tokens, self.summary(whole)], dim=1)
 
 
 def pooled(x: Tensor, pool: int) -> Tensor:

@@ -18,20 +18,26 @@ from detectors.llm.recipe import ProjectorStart
 
 
 class Probe(nn.Module):
-    """features [b, t, d] -> logits [b, 2]; some features of a clip are left out at random while it learns."""
+    """features [b, m, d], means of `frames` [m] frames each -> logits [b, 2].
 
-    def __init__(self, projector: Projector, config: ProjectorStart) -> None:
+    Some features of a clip are left out at random while it learns.
+    """
+
+    shares: Tensor
+
+    def __init__(self, projector: Projector, frames: Tensor, config: ProjectorStart) -> None:
         super().__init__()
         self.projector = projector
         self.dropout, self.token_dropout = nn.Dropout(config.dropout), nn.Dropout(config.token_dropout)
         self.norm = nn.LayerNorm(len(projector.begin))
         self.judge = nn.Linear(len(projector.begin), 2)
+        self.register_buffer("shares", (frames / frames.sum())[:, None])
 
     def forward(self, features: Tensor) -> Tensor:
-        mean = self.projector.mean
         kept = self.dropout(torch.ones_like(features[:, :1]))
-        tokens = self.projector(mean + (features - mean) * kept)
-        heard = tokens[:, 1:-1].mean(dim=1)  # without the begin and the end vector
+        means = (features - self.projector.mean) / self.projector.std * kept
+        whole = (means * self.shares).sum(dim=1, keepdim=True)
+        heard = self.projector.heard(means, whole).mean(dim=1)
         logits: Tensor = self.judge(self.token_dropout(self.norm(heard)))
         return logits
 
@@ -43,17 +49,25 @@ def start_projector(
     if not config.passes:
         return
     rng = np.random.default_rng([seed, 5])
-    probe = Probe(projector, config).to(device)
+    probe = Probe(projector, frames_of_means(clips), config).to(device)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         order = rng.permutation(len(clips))
         for start in range(0, len(order), config.batch_size):
             chosen = np.sort(order[start : start + config.batch_size])  # a file is read fastest forwards
-            features = torch.stack([clips.clip(int(i)) for i in chosen])
-            yield features.to(device), torch.from_numpy(clips.tags[chosen]).to(device)
+            means = torch.stack([clips.kept[int(i)].rows for i in chosen])
+            yield means.to(device), torch.from_numpy(clips.tags[chosen]).to(device)
 
     steps = -(-len(clips) // config.batch_size)
     fit(probe, batches, steps, config.passes, config.lr, config.weight_decay, "the projector")
+
+
+def frames_of_means(clips: Features) -> Tensor:
+    """How many frames each kept mean of a clip is of, [m]: the last one often of fewer."""
+    rows, frames, _ = clips.kept[0]
+    counts = torch.full((len(rows),), float(clips.pool))
+    counts[-1] = frames - clips.pool * (len(rows) - 1)
+    return counts
 
 
 @torch.inference_mode()
