@@ -129,10 +129,9 @@ def _long(long: LongFit) -> str:
     )
     if long.long is None:
         return f"{told}\n\nThe mean counts at every length."
-    return (
-        f"{told}\n\nFrom {long.long.from_windows} windows on the worst stretch counts: the lowest mean of "
-        f"{long.long.adjacent} neighbouring windows."
-    )
+    adjacent = long.long.adjacent
+    worst = "the lowest window" if adjacent == 1 else f"the lowest mean of {adjacent} neighbouring windows"
+    return f"{told}\n\nFrom {long.long.from_windows} windows on the worst stretch counts: {worst}."
 
 
 def markdown(reports: dict[str, Report], llrs: str) -> str:
