@@ -71,7 +71,7 @@ _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the mode
 _MINI_SHA256 = {
     "sls": "7395e10a8038b07572bf0f0b714bce58ce99fc133fadf6d3c2bc29560a4d548b",
     "fake_mamba": "3567b621f666dbb52fea88143949080f3d8684e95d2aa4d6facb59d65b610048",
-    "allm4add": "dfcaf5b9826be910fb34dc5daaa090b7cff926892c52c160e7f1d3cf8cd571c0",
+    "allm4add": "85e1b52c614f33dda06b2aeb8a77429de6435cff30f553fb04c5d580e007d6db",
 }
 _ALLM4ADD_FULL = CACHE / "allm4add-full"
 
