@@ -105,7 +105,7 @@ def _tell(args: argparse.Namespace, clips: list[Clip], entry: Entry) -> None:
     reports = {name: _report(trials, table, args.split) for name, table in tables.items()}
     print(markdown(reports, entry.how))
     if entry.long and entry.long.rows:
-        print(f"\n{_long(entry.long)}")
+        print(f"\n{long_section(entry.long)}")
     fields = {name: as_fields(report) for name, report in reports.items()}
     weights = [weights_digest(folder) for folder in entry.folders]
     names = [folder.name for folder in entry.folders]
@@ -123,7 +123,8 @@ def _report(trials: Trials, table: ScoreTable, split: str) -> Report:
     return replace(report, miss_rate=100 * miss, false_alarm_rate=100 * false_alarm)
 
 
-def _long(long: LongFit) -> str:
+def long_section(long: LongFit) -> str:
+    """For a model card: what clips made long show, and what counts of them therefore."""
     told = (
         f"Clips made long, by the mean over all windows and by the worst stretch:\n\n{long_table(long.rows)}"
     )

@@ -33,14 +33,20 @@ class Projector(nn.Module):
         self.std.copy_(std.clamp_min(1e-5))
 
     def forward(self, features: Tensor) -> Tensor:
-        x = (features.to(self.mean.dtype) - self.mean) / self.std
+        x = self.settled(features)
         heard = self.heard(pooled(x, self.pool), x.mean(dim=1, keepdim=True))
         begin, end = (vector.expand(len(x), 1, -1) for vector in (self.begin, self.end))
         return torch.cat([begin, heard, end], dim=1)
 
+    def settled(self, features: Tensor) -> Tensor:
+        """Features [b, t, d], or means of them, brought to mean 0 and variance 1."""
+        return (features.to(self.mean.dtype) - self.mean) / self.std
+
     def heard(self, means: Tensor, whole: Tensor) -> Tensor:
-        """The tokens [b, n, h] between begin and end, of features that were brought to mean 0 and variance 1:
-        means [b, m, d] of `pool` frames, and the mean [b, 1, d] of all."""
+        """The tokens [b, n, h] between begin and end, of settled features.
+
+        means: [b, m, d], of `pool` frames each. whole: [b, 1, d], the mean of all frames.
+        """
         tokens: Tensor = self.frames(means)
         return tokens if self.summary is None else torch.cat([tokens, self.summary(whole)], dim=1)
 
@@ -49,9 +55,14 @@ def pooled(x: Tensor, pool: int) -> Tensor:
     """[b, t, d] -> [b, ceil(t / pool), d]: means of `pool` frames, of the rest in the last one."""
     rest = -x.shape[1] % pool
     sums = nn.functional.pad(x, (0, 0, 0, rest)).unflatten(1, (-1, pool)).sum(dim=2)
-    counts = torch.full((sums.shape[1],), float(pool), device=x.device, dtype=x.dtype)
-    counts[-1] -= rest
-    return sums / counts[:, None]
+    return sums / frames_in(x.shape[1], pool).to(sums)[:, None]
+
+
+def frames_in(frames: int, pool: int) -> Tensor:
+    """How many frames go into each mean of `pool`, [ceil(frames / pool)]: into the last one often fewer."""
+    counts = torch.full((-(-frames // pool),), float(pool))
+    counts[-1] -= -frames % pool
+    return counts
 
 
 def spread(means: Tensor, pool: int, frames: int) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from detectors.fitting import fit
 from detectors.llm.clips import Clips, Features
 from detectors.llm.model import AudioLlm
-from detectors.llm.projector import Projector
+from detectors.llm.projector import Projector, frames_in
 from detectors.llm.recipe import ProjectorStart
 
 
@@ -35,7 +35,7 @@ class Probe(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         kept = self.dropout(torch.ones_like(features[:, :1]))
-        means = (features - self.projector.mean) / self.projector.std * kept
+        means = self.projector.settled(features) * kept
         whole = (means * self.shares).sum(dim=1, keepdim=True)
         heard = self.projector.heard(means, whole).mean(dim=1)
         logits: Tensor = self.judge(self.token_dropout(self.norm(heard)))
@@ -49,7 +49,7 @@ def start_projector(
     if not config.passes:
         return
     rng = np.random.default_rng([seed, 5])
-    probe = Probe(projector, frames_of_means(clips), config).to(device)
+    probe = Probe(projector, frames_in(clips.kept[0].frames, clips.pool), config).to(device)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         order = rng.permutation(len(clips))
@@ -60,14 +60,6 @@ def start_projector(
 
     steps = -(-len(clips) // config.batch_size)
     fit(probe, batches, steps, config.passes, config.lr, config.weight_decay, "the projector")
-
-
-def frames_of_means(clips: Features) -> Tensor:
-    """How many frames each kept mean of a clip is of, [m]: the last one often of fewer."""
-    rows, frames, _ = clips.kept[0]
-    counts = torch.full((len(rows),), float(clips.pool))
-    counts[-1] = frames - clips.pool * (len(rows) - 1)
-    return counts
 
 
 @torch.inference_mode()

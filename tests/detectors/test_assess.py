@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from detectors.__main__ import main
+from detectors.assess import long_section
 from detectors.assessed import AS_SHIPPED, as_shipped, fitted
 from detectors.checkpoints import read_config, save_model, weights_digest
 from detectors.conditions import COMMON_RMS, CONDITIONS, shortcuts_removed
@@ -18,6 +19,7 @@ from detectors.fusion import MEAN, WEIGHED, read_fusion
 from detectors.held_out import BY_SOURCE
 from detectors.judged import Judged
 from detectors.long_clips import LongClips
+from detectors.long_clips_fit import LongFit
 from detectors.metrics import cllr
 from detectors.models import FakeMamba, Sls
 from detectors.results import read_results
@@ -196,3 +198,21 @@ def test_two_of_one_detector_are_not_fused(tmp_path, capsys):
 def test_a_split_that_is_not_there_is_an_error(manifest, tmp_path, capsys):
     assert main(["assess", str(tmp_path), "--manifest", str(manifest), "--split", "eval"]) == 2
     assert "eval" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("adjacent", "told"),
+    [
+        (None, "The mean counts at every length."),
+        (1, "From 6 windows on the worst stretch counts: the lowest window."),
+        (2, "From 6 windows on the worst stretch counts: the lowest mean of 2 neighbouring windows."),
+    ],
+)
+def test_the_card_says_what_counts_of_a_long_clip(adjacent: int | None, told: str) -> None:
+    long = None
+    if adjacent is not None:
+        long = LongClips(
+            from_windows=6, measured_windows=39, adjacent=adjacent, mean=1.0, worst=0.5, log_windows=0.0,
+            offset=0.0,
+        )  # fmt: skip
+    assert long_section(LongFit(long, [])).splitlines()[-1] == told

@@ -2,24 +2,12 @@
 
 import torch
 
-from detectors.kept import Shrunk
-from detectors.llm.clips import Features
 from detectors.llm.config import AudioLlmConfig
-from detectors.llm.projector import Projector, pooled
-from detectors.llm.projector_start import Probe, frames_of_means
+from detectors.llm.projector import Projector, frames_in, pooled
+from detectors.llm.projector_start import Probe
 from detectors.llm.recipe import ProjectorStart
 
 POOL, FRAMES = 4, 10  # the last mean is of two frames
-
-
-class OneClip:
-    """Stands for the kept clips of a folder."""
-
-    def __init__(self, clip: Shrunk) -> None:
-        self.clip, self.tags = clip, [clip.tag]
-
-    def __getitem__(self, i: int) -> Shrunk:
-        return self.clip
 
 
 def projector(config: AudioLlmConfig) -> Projector:
@@ -34,8 +22,7 @@ def test_the_probe_hears_of_means_what_it_would_hear_of_frames() -> None:
     heard = projector(config)
     frames = torch.randn(1, FRAMES, config.feature_size)
     means = pooled(frames, POOL)
-    kept = Features(OneClip(Shrunk(means[0], FRAMES, 1)), POOL)  # type: ignore[arg-type]
-    counts = frames_of_means(kept)
+    counts = frames_in(FRAMES, POOL)
     assert counts.tolist() == [4, 4, 2]
     probe = Probe(heard, counts, ProjectorStart(passes=1)).eval()
     tokens = heard(frames)[:, 1:-1]
