@@ -156,7 +156,8 @@ FIGURES: dict[str, tuple[str, str, str]] = {
         "Fake-Mamba: attention over time",
         "How much each moment counted in Fake-Mamba’s score. 1 is what each would get if all counted "
         "the same.",
-        "Attention says where the detector looked, not what it found there.",
+        "Attention says where the detector looked, not what it found there. With the small weights, what "
+        "two smaller networks see in the fine spectrum adds to the score; it has no part in this curve.",
     ),
 }
 

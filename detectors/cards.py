@@ -70,7 +70,7 @@ NAMES = tuple(_KINDS)
 _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the model card"
 _MINI_SHA256 = {
     "sls": "7395e10a8038b07572bf0f0b714bce58ce99fc133fadf6d3c2bc29560a4d548b",
-    "fake_mamba": "3567b621f666dbb52fea88143949080f3d8684e95d2aa4d6facb59d65b610048",
+    "fake_mamba": "cb6edd5873f98559694c7e62f321d480841a15f31fcf70057ea77567aa00efe7",
     "allm4add": "85e1b52c614f33dda06b2aeb8a77429de6435cff30f553fb04c5d580e007d6db",
 }
 _ALLM4ADD_FULL = CACHE / "allm4add-full"

@@ -25,6 +25,9 @@ class FrontEndConfig:
     position_groups: int = 16
     # Whether frontends/signal_features.py stands beside every layer's output.
     signal: bool = False
+    # How many networks of frontends/texture.py look at the spectra beside the transformer. Not in repr, which
+    # tells what kept features are made from: they add nothing to these.
+    textures: int = field(default=0, repr=False)
 
     @property
     def width(self) -> int:
@@ -82,6 +85,8 @@ class FakeMambaConfig:
     d_conv: int = 4
     expand: int = 2
     conv_kernel: int = 31  # ConBiMamba's convolution module
+    # What the front-end's textures say counts so much beside the head.
+    texture_weight: float = 0.0
 
 
 DetectorConfig = SlsConfig | FakeMambaConfig

@@ -157,7 +157,7 @@ def _write_features(
     kept, done = None, 0
     for wave, label in loader:
         with precision():  # of the front-end alone: what makes the views needs fp32
-            found = front_end(wave.to(device)).layers
+            found = front_end.streams(wave.to(device))
         layers = torch.stack([pooled(layer.float(), pool) for layer in found], dim=1).half().cpu().numpy()
         if kept is None:
             shape = (count, *layers.shape[1:])
@@ -166,6 +166,11 @@ def _write_features(
         done += len(label)
         if done % 800 == 0:
             log.info("kept the features of %d of %d views", done, count)
+    save_targets(folder, views, count)
+
+
+def save_targets(folder: Path, views: Views, count: int) -> None:
+    """Label and number of the source of the first views, where KeptFeatures finds them."""
     sources = [views.source(k) for k in range(count)]
     numbers = {source: number for number, source in enumerate(sorted(set(sources)))}
     targets = [(views.label(k), numbers[sources[k]]) for k in range(count)]

@@ -3,6 +3,7 @@
 from typing import Any, Protocol, Self
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from detectors.backends.fake_mamba import FakeMambaHead, FakeMambaOutput
@@ -77,7 +78,11 @@ class FakeMamba(nn.Module):
 
     def judge(self, features: Features) -> FakeMambaOutput:
         """The head alone, for a front-end that several heads share."""
-        return self.head(features.final)
+        answer = self.head(features.final)
+        if features.texture is None:
+            return answer
+        said = self.config.texture_weight * features.texture.float()
+        return answer._replace(logits=answer.logits + torch.stack([-said, said], dim=1))
 
 
 def build_model(config: DetectorConfig, front_end: XlsrFrontEnd | None = None) -> Sls | FakeMamba:

@@ -11,6 +11,7 @@ from detectors.corpus import Corpus
 from detectors.devices import PRECISIONS
 from detectors.errors import DetectorError
 from detectors.head_start import HeadStartConfig
+from detectors.texture_start import TextureStart
 from detectors.yaml_records import read_yaml, record
 
 
@@ -80,6 +81,7 @@ class Recipe:
     tensorboard: bool = False
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     head_start: HeadStartConfig = field(default_factory=HeadStartConfig)
+    texture_start: TextureStart = field(default_factory=TextureStart)
 
     @property
     def clips_per_step(self) -> int:
@@ -119,6 +121,9 @@ def read_recipe(path: Path, detectors: list[str]) -> Recipe:
         }
         values["augment"] = record(AugmentConfig, values.get("augment") or {}, path)
         values["head_start"] = record(HeadStartConfig, values.get("head_start") or {}, path)
+        texture_start = values.get("texture_start") or {}
+        texture_start["train"] = _corpora(texture_start.get("train") or [], path)
+        values["texture_start"] = record(TextureStart, texture_start, path)
         values |= {part: _corpora(values.get(part) or [], path) for part in ("train", "dev")}
         recipe = record(Recipe, values, path)
     except (TypeError, ValueError) as error:

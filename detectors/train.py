@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -32,6 +33,7 @@ from detectors.head_start import keep_features, start_head
 from detectors.jury import Jury, parameter_groups
 from detectors.recipe import Recipe
 from detectors.schedule import warm_cosine
+from detectors.texture_start import keep_views, start_textures
 from detectors.views import From, Views
 from detectors.whole_files import written_whole
 
@@ -133,9 +135,8 @@ class Run:
         if self.step or not config.views:
             return
         self.jury.to(self.accelerator.device).eval()
-        of_views = (views.cache.made_from, recipe.seed, recipe.balance, recipe.copy_synthesis, recipe.augment)
         how = (recipe.init, recipe.mixed_precision)
-        made_from = str((of_views, how, self.config.front_end, self.config.window_samples))
+        made_from = str((_what_makes(views), how, self.config.front_end, self.config.window_samples))
         made_from += " in passes" * views.in_passes
         folder = Path(recipe.cache_dir) / "features"
         with self.accelerator.main_process_first():  # the others then find the features
@@ -145,6 +146,20 @@ class Run:
         self.jury.cpu()  # where the kept features are; the heads alone are little work
         for model in self.jury.members.values():
             start_head(model, kept, config, recipe.seed)
+        self.averaged.load_state_dict(self.jury.state_dict())
+
+    def start_textures(self, views: Views) -> None:
+        """The textures' training, likewise: they learn nothing more from steps at the rates of these."""
+        recipe, config = self.recipe, self.recipe.texture_start
+        if self.step:
+            return
+        folder, made_from = Path(recipe.cache_dir) / "texture-views", str((_what_makes(views), views.length))
+        with self.accelerator.main_process_first():
+            kept = keep_views(folder, views, config.views, made_from)
+        half = recipe.mixed_precision == "bf16"
+        precision = partial(torch.autocast, "cpu", torch.bfloat16) if half else nullcontext
+        textures: Any = self.jury.cpu().front_end.textures  # a ModuleList, whose parts are typed loosely
+        start_textures(textures, kept, config, recipe.seed, precision)
         self.averaged.load_state_dict(self.jury.state_dict())
 
     def go(self, views: Views, dev: ClipCache) -> None:
@@ -312,6 +327,22 @@ def _clips(recipe: Recipe, split: Literal["train", "dev"]) -> list[Clip]:
     return clips + [clip for corpus in corpora for clip in read_corpus(corpus)]
 
 
+def _what_makes(views: Views) -> tuple[Any, ...]:
+    """All that decides what a recipe's views are like, but for their length and order."""
+    how = views.how
+    return views.cache.made_from, how.seed, how.balance, how.copy_synthesis, how.augment
+
+
+def _texture_clips(recipe: Recipe, clips: ClipCache) -> ClipCache:
+    """What textures learn from: `clips` and, where there are any, corpora of their own."""
+    corpora = recipe.texture_start.train
+    if not corpora:
+        return clips
+    theirs = _clips(recipe, "train") + [clip for corpus in corpora for clip in read_corpus(corpus)]
+    folder = Path(recipe.cache_dir) / "texture-train"
+    return build_cache(folder, theirs, recipe.coded_variants, recipe.seed, codecs=recipe.codecs)
+
+
 def _cache(recipe: Recipe, split: Literal["train", "dev"]) -> ClipCache:
     coded_variants = recipe.coded_variants if split == "train" else 0
     folder = Path(recipe.cache_dir) / split
@@ -334,6 +365,10 @@ def train(recipe: Recipe) -> None:
     run.resume()
     views = Views(clips, recipe, run.config.window_samples, in_passes=recipe.epochs > 0)
     run.start_heads(views)
+    if run.config.front_end.textures and recipe.texture_start.passes:
+        with run.accelerator.main_process_first():
+            theirs = _texture_clips(recipe, clips)
+        run.start_textures(Views(theirs, recipe, run.config.window_samples))
     if run.recipe.steps:
         run.go(views, dev)
     else:  # the head start alone

@@ -9,16 +9,19 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 from detectors.config import CONV_KERNELS, CONV_STRIDES, FrontEndConfig
 from detectors.frontends.log_mel import LogMelExtractor
 from detectors.frontends.signal_features import SignalFeatures
+from detectors.frontends.texture import Texture
 
 
 class Features(NamedTuple):
     """final: [b, t, d], after the encoder's final layer norm. layers: per layer [b, t, d], before it.
 
     d: FrontEndConfig.width. Where the signal's features are heard, they stand last, the same in all.
+    texture: [b], what the networks over fine spectra say, the mean of their log-odds; None without any.
     """
 
     final: Tensor
     layers: list[Tensor]
+    texture: Tensor | None = None
 
 
 class XlsrFrontEnd(nn.Module):
@@ -38,6 +41,8 @@ class XlsrFrontEnd(nn.Module):
             extractor = LogMelExtractor(config.extractor_channels)
             self.model.add_module("feature_extractor", extractor)
         self.signal = SignalFeatures() if config.signal else None
+        with torch.random.fork_rng(devices=[]):  # with or without them, what is made next begins the same
+            self.textures = nn.ModuleList(Texture() for _ in range(config.textures))
 
     def use_bf16(self) -> None:
         """Round the weights of linear layers and convolutions to bf16, in place, and compute with them so
@@ -56,6 +61,12 @@ class XlsrFrontEnd(nn.Module):
             return self._features(waveform)
 
     def _features(self, waveform: Tensor) -> Features:
+        streams = self.streams(waveform)
+        said = [texture(waveform) for texture in self.textures]
+        return Features(self.finish(streams[-1]), streams, torch.stack(said).mean(dim=0) if said else None)
+
+    def streams(self, waveform: Tensor) -> list[Tensor]:
+        """Features.layers alone."""
         model: Any = self.model  # transformers' submodules are typed loosely
         x, _ = model.feature_projection(model.feature_extractor(waveform).transpose(1, 2))
         if self.in_bf16:
@@ -68,7 +79,7 @@ class XlsrFrontEnd(nn.Module):
         if self.signal is not None:
             beside = self.signal(waveform)
             streams = [torch.cat([x, beside], dim=-1) for x in streams]
-        return Features(self.finish(streams[-1]), streams)
+        return streams
 
     def finish(self, last: Tensor) -> Tensor:
         """Features.final of the last of Features.layers, [b, t, d] -> [b, t, d]: the encoder's final norm."""

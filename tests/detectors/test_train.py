@@ -559,6 +559,39 @@ def test_a_head_start_alone_is_a_run(recipe: Recipe) -> None:
             torch.testing.assert_close(value, before[key], atol=1e-3, rtol=1e-3)
 
 
+def test_textures_learn_from_a_corpus_of_their_own_too(folder: Path, tmp_path: Path) -> None:
+    noise = tmp_path / "copies"
+    noise.mkdir()
+    soundfile.write(noise / "copy.wav", sound(False, 99), 16_000, subtype="PCM_16")
+    (noise / "list.csv").write_text("path,utt_id,label,split,source\ncopy.wav,copy,spoof,train,src0\n")
+    text = (folder / "recipe.yaml").read_text()
+    changes = {
+        "position_groups: 4}": "position_groups: 4, textures: 2}",
+        "dim: 16, ": "dim: 16, texture_weight: 0.5, ",
+        f"output_dir: {folder}/out": f"output_dir: {tmp_path}/out",
+        f"cache_dir: {folder}/cache": f"cache_dir: {tmp_path}/cache",
+        "steps: 30": "steps: 0\ntexture_start: {views: 32, passes: 20, batch_size: 16, "
+        f"train: [{{protocol: {noise}/list.csv, phase: train}}]}}",
+    }
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    train(read_recipe(path, ["fake_mamba"]))
+    assert len(ClipCache(tmp_path / "cache" / "train")) == 12
+    assert len(ClipCache(tmp_path / "cache" / "texture-train")) == 13
+    model = load_model(tmp_path / "out" / "fake_mamba", "fake_mamba").eval()
+    with torch.inference_mode():
+        said = [
+            torch.stack(
+                [model.front_end(torch.from_numpy(x[None, :8_000])).texture[0] for x in new_sounds(kind)]
+            )
+            for kind in (True, False)
+        ]
+    assert said[0].min() > said[1].max()
+
+
 def test_the_widest_layer_has_a_rate_of_its_own(recipe: Recipe) -> None:
     run = Run(replace(recipe, sls_fc1_lr=1e-5, warmup_steps=0))
     rates = {id(p): group["lr"] for group in run.optimizer.param_groups for p in group["params"]}
