@@ -73,6 +73,8 @@ _MINI_SHA256 = {
     "fake_mamba": "cb6edd5873f98559694c7e62f321d480841a15f31fcf70057ea77567aa00efe7",
     "allm4add": "85e1b52c614f33dda06b2aeb8a77429de6435cff30f553fb04c5d580e007d6db",
 }
+#: What the small one does beside what its kind does.
+_MINI_ALSO = {"fake_mamba": " Two small networks add what they see in the fine spectrum."}
 _ALLM4ADD_FULL = CACHE / "allm4add-full"
 
 
@@ -82,7 +84,7 @@ def _mini(name: str, licence: str = "MIT", base: str = "") -> DetectorCard:
         name,
         "mini",
         title,
-        kind,
+        kind + _MINI_ALSO.get(name, ""),
         ASSETS / f"{name}-mini",
         licence,
         paper,
