@@ -73,18 +73,17 @@ _MINI_SHA256 = {
     "fake_mamba": "cb6edd5873f98559694c7e62f321d480841a15f31fcf70057ea77567aa00efe7",
     "allm4add": "85e1b52c614f33dda06b2aeb8a77429de6435cff30f553fb04c5d580e007d6db",
 }
-#: What the small one does beside what its kind does.
-_MINI_ALSO = {"fake_mamba": " Two small networks add what they see in the fine spectrum."}
 _ALLM4ADD_FULL = CACHE / "allm4add-full"
 
 
-def _mini(name: str, licence: str = "MIT", base: str = "") -> DetectorCard:
+def _mini(name: str, licence: str = "MIT", base: str = "", also: str = "") -> DetectorCard:
+    """also: what the small one does beside what its kind does."""
     title, kind, paper = _KINDS[name]
     return DetectorCard(
         name,
         "mini",
         title,
-        kind + _MINI_ALSO.get(name, ""),
+        kind + also,
         ASSETS / f"{name}-mini",
         licence,
         paper,
@@ -96,7 +95,9 @@ def _mini(name: str, licence: str = "MIT", base: str = "") -> DetectorCard:
 
 CARDS: dict[tuple[str, str], DetectorCard] = {
     ("sls", "mini"): _mini("sls"),
-    ("fake_mamba", "mini"): _mini("fake_mamba"),
+    ("fake_mamba", "mini"): _mini(
+        "fake_mamba", also=" Two small networks add what they see in the fine spectrum."
+    ),
     ("allm4add", "mini"): _mini(
         "allm4add", "MIT; of the language model: Apache-2.0", "smollm2-135m-instruct"
     ),

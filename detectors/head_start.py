@@ -134,43 +134,38 @@ def keep_features(
 
     precision: what the front-end runs in, such as accelerate's autocast.
     """
+    device = next(front_end.parameters()).device
+
+    def heard(pool: int, waves: Tensor) -> Tensor:
+        with precision():  # of the front-end alone: what makes the views needs fp32
+            found = front_end.streams(waves.to(device))
+        return torch.stack([pooled(layer.float(), pool) for layer in found], dim=1)
+
     means, whole = folder / "means", folder / "whole"
     deep_views = min(config.deep_views, config.views)
     for part, count, pool in ((means, config.views, config.pool), (whole, deep_views, 1)):
-        write = partial(_write_features, part, front_end, views, count, pool, precision)
+        write = partial(write_kept, part, views, count, partial(heard, pool))
         made_once(part, f"{made_from} {count} {pool}", write)
     by_source = bool(config.ranking)
     return Kept(KeptFeatures(means, by_source), KeptFeatures(whole, by_source))
 
 
 @torch.inference_mode()
-def _write_features(
-    folder: Path,
-    front_end: XlsrFrontEnd,
-    views: Views,
-    count: int,
-    pool: int,
-    precision: Callable[[], AbstractContextManager[None]],
-) -> None:
-    device = next(front_end.parameters()).device
-    loader = DataLoader(views, 16, sampler=range(count), num_workers=1)
+def write_kept(folder: Path, views: Views, count: int, of_waves: Callable[[Tensor], Tensor]) -> None:
+    """Fill `folder` with what is to be kept of the first views, for KeptFeatures.
+
+    of_waves: [b, s] -> [b, layers, t, d].
+    """
     kept, done = None, 0
-    for wave, label in loader:
-        with precision():  # of the front-end alone: what makes the views needs fp32
-            found = front_end.streams(wave.to(device))
-        layers = torch.stack([pooled(layer.float(), pool) for layer in found], dim=1).half().cpu().numpy()
+    for waves, label in DataLoader(views, 16, sampler=range(count), num_workers=1):
+        rows = of_waves(waves).half().cpu().numpy()
         if kept is None:
-            shape = (count, *layers.shape[1:])
+            shape = (count, *rows.shape[1:])
             kept = np.lib.format.open_memmap(folder / "layers.npy", "w+", np.float16, shape)
-        kept[done : done + len(label)] = layers
+        kept[done : done + len(label)] = rows
         done += len(label)
         if done % 800 == 0:
-            log.info("kept the features of %d of %d views", done, count)
-    save_targets(folder, views, count)
-
-
-def save_targets(folder: Path, views: Views, count: int) -> None:
-    """Label and number of the source of the first views, where KeptFeatures finds them."""
+            log.info("kept %d of %d views", done, count)
     sources = [views.source(k) for k in range(count)]
     numbers = {source: number for number, source in enumerate(sorted(set(sources)))}
     targets = [(views.label(k), numbers[sources[k]]) for k in range(count)]

@@ -121,9 +121,8 @@ def read_recipe(path: Path, detectors: list[str]) -> Recipe:
         }
         values["augment"] = record(AugmentConfig, values.get("augment") or {}, path)
         values["head_start"] = record(HeadStartConfig, values.get("head_start") or {}, path)
-        texture_start = values.get("texture_start") or {}
-        texture_start["train"] = _corpora(texture_start.get("train") or [], path)
-        values["texture_start"] = record(TextureStart, texture_start, path)
+        texture_start = record(TextureStart, values.get("texture_start") or {}, path)
+        values["texture_start"] = replace(texture_start, train=_corpora(texture_start.train or [], path))
         values |= {part: _corpora(values.get(part) or [], path) for part in ("train", "dev")}
         recipe = record(Recipe, values, path)
     except (TypeError, ValueError) as error:

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from detectors.corpus import Corpus
 from detectors.fitting import fit
-from detectors.frontends.texture import SPREAD, Texture
-from detectors.head_start import KeptFeatures, ranked_loss, save_targets
+from detectors.frontends.texture import SPREAD, Texture, fine_spectra
+from detectors.head_start import KeptFeatures, ranked_loss, write_kept
 from detectors.kept import made_once
 from detectors.views import Views
 
@@ -44,18 +43,12 @@ class TextureStart:
 
 def keep_views(folder: Path, views: Views, count: int, made_from: str) -> KeptFeatures:
     """The first views as they are, [count, 1, 1, s], unless `folder` has those made from the same already."""
-    made_once(folder, f"{made_from} {count}", partial(_write_views, folder, views, count))
+
+    def whole(waves: Tensor) -> Tensor:
+        return waves[:, None, None]
+
+    made_once(folder, f"{made_from} {count}", partial(write_kept, folder, views, count, whole))
     return KeptFeatures(folder, by_source=True)
-
-
-def _write_views(folder: Path, views: Views, count: int) -> None:
-    shape = (count, 1, 1, views.length)
-    kept = np.lib.format.open_memmap(folder / "layers.npy", "w+", np.float16, shape)
-    done = 0
-    for wave, _ in DataLoader(views, 16, sampler=range(count), num_workers=1):
-        kept[done : done + len(wave), 0, 0] = wave.half().numpy()
-        done += len(wave)
-    save_targets(folder, views, count)
 
 
 def start_textures(
@@ -69,27 +62,21 @@ def start_textures(
 
     What is drawn here disturbs no other draw. precision: what they compute in while they learn.
     """
+    steps = -(-len(kept.labels) // config.batch_size)
     for number, texture in enumerate(textures):
-        rng = np.random.default_rng([seed, number, 7])
-
-        def batches(rng: np.random.Generator = rng) -> Iterator[tuple[Tensor, Tensor]]:
-            for (waves,), targets in kept.batches(config.batch_size, rng):
-                yield waves[:, 0], targets
-
+        batches = partial(_batches, kept, config.batch_size, np.random.default_rng([seed, number, 7]))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + number)
             texture.load_state_dict(Texture().state_dict())
-            fit(
-                _Learning(texture, config, precision),
-                batches,
-                -(-len(kept.labels) // config.batch_size),
-                config.passes,
-                config.lr,
-                config.weight_decay,
-                f"texture {number + 1}",
-                ranked_loss(config.ranking),
-            )
+            learning, name = _Learning(texture, config, precision), f"texture {number + 1}"
+            loss = ranked_loss(config.ranking)
+            fit(learning, batches, steps, config.passes, config.lr, config.weight_decay, name, loss)
         texture.eval()
+
+
+def _batches(kept: KeptFeatures, size: int, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    for (waves,), targets in kept.batches(size, rng):
+        yield waves[:, 0], targets
 
 
 class _Learning(nn.Module):
@@ -105,9 +92,9 @@ class _Learning(nn.Module):
         self.texture, self.config, self.precision = texture, config, precision
 
     def forward(self, waves: Tensor) -> Tensor:
-        seen = self._changed(self.texture.log_spectra(waves))
+        seen = self._changed(fine_spectra(waves))
         with self.precision():
-            return self.texture.judged(seen)
+            return self.texture.logits(seen)
 
     def _changed(self, seen: Tensor) -> Tensor:
         """[b, bins, frames] of a batch. The places hidden are the same in all of it; 0 is the mean level."""

@@ -148,11 +148,14 @@ class Run:
             start_head(model, kept, config, recipe.seed)
         self.averaged.load_state_dict(self.jury.state_dict())
 
+    @property
+    def starts_textures(self) -> bool:
+        """Whether there are any to train, in a run that has not begun yet."""
+        return not self.step and bool(self.config.front_end.textures and self.recipe.texture_start.passes)
+
     def start_textures(self, views: Views) -> None:
-        """The textures' training, likewise: they learn nothing more from steps at the rates of these."""
+        """Train the textures by themselves; steps that follow change them at the front-end's rate."""
         recipe, config = self.recipe, self.recipe.texture_start
-        if self.step:
-            return
         folder, made_from = Path(recipe.cache_dir) / "texture-views", str((_what_makes(views), views.length))
         with self.accelerator.main_process_first():
             kept = keep_views(folder, views, config.views, made_from)
@@ -333,19 +336,10 @@ def _what_makes(views: Views) -> tuple[Any, ...]:
     return views.cache.made_from, how.seed, how.balance, how.copy_synthesis, how.augment
 
 
-def _texture_clips(recipe: Recipe, clips: ClipCache) -> ClipCache:
-    """What textures learn from: `clips` and, where there are any, corpora of their own."""
-    corpora = recipe.texture_start.train
-    if not corpora:
-        return clips
-    theirs = _clips(recipe, "train") + [clip for corpus in corpora for clip in read_corpus(corpus)]
-    folder = Path(recipe.cache_dir) / "texture-train"
-    return build_cache(folder, theirs, recipe.coded_variants, recipe.seed, codecs=recipe.codecs)
-
-
-def _cache(recipe: Recipe, split: Literal["train", "dev"]) -> ClipCache:
+def _cache(recipe: Recipe, split: Literal["train", "dev"], name: str = "") -> ClipCache:
+    """name: of its folder, if not the split's."""
     coded_variants = recipe.coded_variants if split == "train" else 0
-    folder = Path(recipe.cache_dir) / split
+    folder = Path(recipe.cache_dir) / (name or split)
     return build_cache(folder, _clips(recipe, split), coded_variants, recipe.seed, codecs=recipe.codecs)
 
 
@@ -365,10 +359,12 @@ def train(recipe: Recipe) -> None:
     run.resume()
     views = Views(clips, recipe, run.config.window_samples, in_passes=recipe.epochs > 0)
     run.start_heads(views)
-    if run.config.front_end.textures and recipe.texture_start.passes:
-        with run.accelerator.main_process_first():
-            theirs = _texture_clips(recipe, clips)
-        run.start_textures(Views(theirs, recipe, run.config.window_samples))
+    if run.starts_textures:
+        if recipe.texture_start.train:
+            both = replace(recipe, train=recipe.train + recipe.texture_start.train)
+            with run.accelerator.main_process_first():
+                clips = _cache(both, "train", "texture-train")
+        run.start_textures(Views(clips, recipe, run.config.window_samples))
     if run.recipe.steps:
         run.go(views, dev)
     else:  # the head start alone

@@ -27,8 +27,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def record(kind: type[Record], values: dict[str, Any], path: Path) -> Record:
     """A dataclass from YAML values; YAML reads 1e-4 as text, so numbers are made numbers.
 
-    Raises DetectorError naming unknown keys; TypeError or ValueError for a value of the wrong kind.
+    Raises DetectorError for no mapping, and naming unknown keys; TypeError or ValueError for a value of the
+    wrong kind.
     """
+    if not isinstance(values, dict):
+        raise DetectorError(f"{path} has {values!r} where keys with values belong.")
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(values.keys() - known.keys())
     if unknown:

@@ -24,14 +24,25 @@ CHANNELS = (16, 32, 64, 96)
 HIDDEN = 64
 
 
-class Texture(nn.Module):
-    """waveform [b, s], 16 kHz -> log-odds [b] that it is bona fide, by this network alone."""
+def fine_spectra(waveform: Tensor) -> Tensor:
+    """waveform [b, s], 16 kHz -> log of power around its mean, with a spread near 1, [b, BINS, s // 160]."""
+    # bf16 has too few bits for a power spectrum; autocast would use it.
+    with torch.autocast(waveform.device.type, enabled=False):
+        waveform = waveform.float()
+        level = waveform.square().mean(dim=-1, keepdim=True).sqrt()
+        levelled = waveform / (level + 1e-6) * LEVEL
+        window = torch.hann_window(WINDOW, device=waveform.device)
+        spectrum = torch.stft(levelled, N_FFT, HOP, WINDOW, window, return_complex=True, pad_mode="constant")
+        log = (spectrum[:, :BINS, : waveform.shape[1] // HOP].abs().square() + FLOOR).log()
+        log = torch.logaddexp(log, log.amax(dim=(1, 2), keepdim=True) - VISIBLE_NEPERS)
+        return (log - log.mean(dim=(1, 2), keepdim=True)) / SPREAD
 
-    window: Tensor
+
+class Texture(nn.Module):
+    """fine_spectra [b, BINS, t] -> log-odds [b] of bona fide, by this network alone."""
 
     def __init__(self, dropout: float = 0.2) -> None:
         super().__init__()
-        self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
         self.stem = nn.Conv2d(1, CHANNELS[0], (5, 7), stride=(2, 3), padding=(2, 3), bias=False)
         self.blocks = nn.Sequential(*(Residual(narrow, wide) for narrow, wide in pairwise(CHANNELS)))
         self.norm = nn.BatchNorm2d(CHANNELS[-1])
@@ -43,36 +54,18 @@ class Texture(nn.Module):
             nn.Linear(HIDDEN, 2),
         )
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        spoof, bonafide = self.logits(waveform).unbind(dim=1)
+    def forward(self, seen: Tensor) -> Tensor:
+        spoof, bonafide = self.logits(seen).unbind(dim=1)
         return bonafide - spoof
 
-    def logits(self, waveform: Tensor) -> Tensor:
-        """waveform [b, s] -> float32 [b, 2] (0 spoof, 1 bona fide), before the softmax."""
-        # bf16 has too few bits for a power spectrum; autocast would use it.
-        with torch.autocast(waveform.device.type, enabled=False):
-            seen = self.log_spectra(waveform.float())
-        return self.judged(seen)
-
-    def judged(self, seen: Tensor) -> Tensor:
-        """What log_spectra gives -> logits."""
+    def logits(self, seen: Tensor) -> Tensor:
+        """[b, BINS, t] -> float32 [b, 2] (0 spoof, 1 bona fide), before the softmax."""
         # Channels last, with which the convolutions that follow are a third faster.
         x = self.stem(seen[:, None]).contiguous(memory_format=torch.channels_last)
-        x = nn.functional.relu(self.norm(self.blocks(x)))  # [b, channels, bins / 16, frames / 24]
+        x = nn.functional.relu(self.norm(self.blocks(x)))  # [b, channels, bins / 16, t / 24]
         with torch.autocast(seen.device.type, enabled=False):
             x = x.float().flatten(2)
             return self.judge(torch.cat([x.mean(dim=2), x.std(dim=2)], dim=1))
-
-    def log_spectra(self, waveform: Tensor) -> Tensor:
-        """waveform [b, s] -> log of power around its mean, scaled to a spread near 1, [b, BINS, s // 160]."""
-        level = waveform.square().mean(dim=-1, keepdim=True).sqrt()
-        levelled = waveform / (level + 1e-6) * LEVEL
-        spectrum = torch.stft(
-            levelled, N_FFT, HOP, WINDOW, self.window, return_complex=True, pad_mode="constant"
-        )
-        log = (spectrum[:, :BINS, : waveform.shape[1] // HOP].abs().square() + FLOOR).log()
-        log = torch.logaddexp(log, log.amax(dim=(1, 2), keepdim=True) - VISIBLE_NEPERS)
-        return (log - log.mean(dim=(1, 2), keepdim=True)) / SPREAD
 
 
 class Residual(nn.Module):

@@ -9,7 +9,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 from detectors.config import CONV_KERNELS, CONV_STRIDES, FrontEndConfig
 from detectors.frontends.log_mel import LogMelExtractor
 from detectors.frontends.signal_features import SignalFeatures
-from detectors.frontends.texture import Texture
+from detectors.frontends.texture import Texture, fine_spectra
 
 
 class Features(NamedTuple):
@@ -62,8 +62,11 @@ class XlsrFrontEnd(nn.Module):
 
     def _features(self, waveform: Tensor) -> Features:
         streams = self.streams(waveform)
-        said = [texture(waveform) for texture in self.textures]
-        return Features(self.finish(streams[-1]), streams, torch.stack(said).mean(dim=0) if said else None)
+        said = None
+        if self.textures:
+            seen = fine_spectra(waveform)
+            said = torch.stack([texture(seen) for texture in self.textures]).mean(dim=0)
+        return Features(self.finish(streams[-1]), streams, said)
 
     def streams(self, waveform: Tensor) -> list[Tensor]:
         """Features.layers alone."""

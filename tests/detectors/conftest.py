@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 
 
 @pytest.fixture
@@ -18,3 +19,13 @@ def manifest(tmp_path: Path) -> Path:
         rows.append(f"{i}.wav,u{i},{label},dev,{label}-source")
     (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
     return tmp_path / "manifest.csv"
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept views are made here: a worker starts slowly, and asks for views out of this process's sight."""
+    loader = torch.utils.data.DataLoader
+    monkeypatch.setattr(
+        "detectors.head_start.DataLoader",
+        lambda views, size, sampler, num_workers: loader(views, size, sampler=sampler),
+    )

@@ -21,6 +21,8 @@ from detectors.head_start import (
 from detectors.models import FakeMamba, Sls, build_model
 from detectors.views import Views
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 FRONT_END = FrontEndConfig(
     2, 16, 2, 24, extractor="log_mel", extractor_channels=16, position_kernel=8, position_groups=2
 )
@@ -51,16 +53,6 @@ class TonesAndNoise(Views):
 
     def source(self, k: int) -> str:
         return "abc"[k // 4 % 3]
-
-
-@pytest.fixture(autouse=True)
-def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker would ask the views out of this process's sight."""
-    loader = torch.utils.data.DataLoader
-    monkeypatch.setattr(
-        "detectors.head_start.DataLoader",
-        lambda views, size, sampler, num_workers: loader(views, size, sampler=sampler),
-    )
 
 
 def made(folder: Path, config: SlsConfig | FakeMambaConfig) -> tuple[Sls | FakeMamba, Kept]:

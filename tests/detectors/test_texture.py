@@ -10,7 +10,7 @@ from torch import Tensor
 
 from detectors.config import FakeMambaConfig, FrontEndConfig, SlsConfig
 from detectors.familiar import front_end_digest
-from detectors.frontends.texture import BINS, Texture
+from detectors.frontends.texture import BINS, Texture, fine_spectra
 from detectors.frontends.xlsr import XlsrFrontEnd
 from detectors.models import FakeMamba, Sls, build_model
 from detectors.texture_start import TextureStart, keep_views, start_textures
@@ -55,40 +55,40 @@ def texture() -> Texture:
 
 def test_one_number_a_window_whatever_its_level(texture: Texture, waves: Tensor) -> None:
     with torch.inference_mode():
-        found = texture(waves)
-        assert texture.log_spectra(waves).shape == (3, BINS, 100)
+        found = texture(fine_spectra(waves))
+        assert fine_spectra(waves).shape == (3, BINS, 100)
         assert found.shape == (3,)
-        torch.testing.assert_close(texture(0.01 * waves), found, atol=2e-3, rtol=0)
-        spoof, bonafide = texture.logits(waves).unbind(dim=1)
+        torch.testing.assert_close(texture(fine_spectra(0.01 * waves)), found, atol=2e-3, rtol=0)
+        spoof, bonafide = texture.logits(fine_spectra(waves)).unbind(dim=1)
     torch.testing.assert_close(found, bonafide - spoof)
 
 
 def test_silence_and_short_windows_give_numbers(texture: Texture) -> None:
     with torch.inference_mode():
-        assert texture(torch.zeros(2, RATE)).isfinite().all()
-        assert texture(torch.randn(2, 1_600)).isfinite().all()
+        assert texture(fine_spectra(torch.zeros(2, RATE))).isfinite().all()
+        assert texture(fine_spectra(torch.randn(2, 1_600))).isfinite().all()
 
 
-def test_nothing_above_4_khz_is_seen(texture: Texture, waves: Tensor) -> None:
+def test_nothing_above_4_khz_is_seen(waves: Tensor) -> None:
     spectrum = torch.fft.rfft(waves)
     low, whole = spectrum.clone(), spectrum.clone()
     low[:, int(3_900 * waves.shape[1] / RATE) :] = 0
     whole[:, int(3_900 * waves.shape[1] / RATE) : int(4_100 * waves.shape[1] / RATE)] = 0
     with torch.inference_mode():
         level = [torch.fft.irfft(x).square().mean(dim=1, keepdim=True).sqrt() for x in (low, whole)]
-        seen = [texture.log_spectra(torch.fft.irfft(x)) for x in (low, whole)]
+        seen = [fine_spectra(torch.fft.irfft(x)) for x in (low, whole)]
     assert (level[1] > 1.3 * level[0]).all()
     inside = [x[:, :120, 5:-5] for x in seen]  # a cut-off rings at the edges of the window
     difference = inside[0] - inside[1]
     assert (difference - difference.mean()).abs().mean() < 0.02
 
 
-def test_what_lies_far_below_the_loudest_is_not_seen(texture: Texture) -> None:
+def test_what_lies_far_below_the_loudest_is_not_seen() -> None:
     t = torch.arange(RATE) / RATE
     tone = (0.3 * torch.sin(2 * np.pi * 440 * t))[None]
     hiss = 1e-5 * torch.randn(1, RATE, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
-        clean, noisy = texture.log_spectra(tone), texture.log_spectra(tone + hiss)
+        clean, noisy = fine_spectra(tone), fine_spectra(tone + hiss)
     assert (clean - noisy).abs().max() < 0.05
 
 
@@ -97,7 +97,8 @@ def test_fake_mamba_adds_what_they_say(waves: Tensor) -> None:
     model = FakeMamba(FAKE_MAMBA).eval()
     with torch.inference_mode():
         features = model.front_end(waves[:, :WINDOW])
-        said = torch.stack([one(waves[:, :WINDOW]) for one in model.front_end.textures]).mean(dim=0)
+        seen = fine_spectra(waves[:, :WINDOW])
+        said = torch.stack([texture(seen) for texture in model.front_end.textures]).mean(dim=0)
         assert features.texture is not None
         torch.testing.assert_close(features.texture, said)
         alone = model.head(features.final)
@@ -140,7 +141,7 @@ def test_they_learn_each_by_itself_and_draw_nothing_from_others(tmp_path: Path, 
     torch.manual_seed(3)
     start_textures(textures, kept, TextureStart(passes=12, batch_size=16), seed=1)
     torch.testing.assert_close(torch.randn(4), expected)
-    held_out = torch.stack([views[k][0] for k in range(100, 140)])
+    held_out = fine_spectra(torch.stack([views[k][0] for k in range(100, 140)]))
     with torch.inference_mode():
         for texture in textures:
             said = texture(held_out)
@@ -155,13 +156,3 @@ def test_the_same_seed_gives_the_same_network(tmp_path: Path, one_process: None)
         start_textures([texture], kept, TextureStart(passes=1, batch_size=8), seed=1)
     for name, value in first.state_dict().items():
         torch.testing.assert_close(second.state_dict()[name], value)
-
-
-@pytest.fixture
-def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Starting a worker takes longer than all else here."""
-    loader = torch.utils.data.DataLoader
-    monkeypatch.setattr(
-        "detectors.texture_start.DataLoader",
-        lambda views, size, sampler, num_workers: loader(views, size, sampler=sampler),
-    )
