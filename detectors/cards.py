@@ -70,8 +70,8 @@ NAMES = tuple(_KINDS)
 _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the model card"
 _MINI_SHA256 = {
     "sls": "7395e10a8038b07572bf0f0b714bce58ce99fc133fadf6d3c2bc29560a4d548b",
-    "fake_mamba": "cb6edd5873f98559694c7e62f321d480841a15f31fcf70057ea77567aa00efe7",
-    "allm4add": "85e1b52c614f33dda06b2aeb8a77429de6435cff30f553fb04c5d580e007d6db",
+    "fake_mamba": "6ba26234fd70fec061c592cff30222bb13c09b667a6c162713621a217323bfae",
+    "allm4add": "0df8f9ad75f5acaec67ed108de533d5fb3a1a5acbbd42f1b413cbd8839b875ae",
 }
 _ALLM4ADD_FULL = CACHE / "allm4add-full"
 
@@ -96,10 +96,13 @@ def _mini(name: str, licence: str = "MIT", base: str = "", also: str = "") -> De
 CARDS: dict[tuple[str, str], DetectorCard] = {
     ("sls", "mini"): _mini("sls"),
     ("fake_mamba", "mini"): _mini(
-        "fake_mamba", also=" Two small networks add what they see in the fine spectrum."
+        "fake_mamba", also=" Three small networks add what they see in the fine spectrum."
     ),
     ("allm4add", "mini"): _mini(
-        "allm4add", "MIT; of the language model: Apache-2.0", "smollm2-135m-instruct"
+        "allm4add",
+        "MIT; of the language model: Apache-2.0",
+        "smollm2-135m-instruct",
+        " It is told, too, what a small network sees in the fine spectrum.",
     ),
     ("sls", "full"): DetectorCard(
         "sls",

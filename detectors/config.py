@@ -25,9 +25,10 @@ class FrontEndConfig:
     position_groups: int = 16
     # Whether frontends/signal_features.py stands beside every layer's output.
     signal: bool = False
-    # How many networks of frontends/texture.py look at the spectra beside the transformer. Not in repr, which
-    # tells what kept features are made from: they add nothing to these.
+    # How many networks of frontends/texture.py look at the spectra beside the transformer: at levels alone,
+    # and at phases too. Not in repr, which tells what kept features are made from: they add nothing to these.
     textures: int = field(default=0, repr=False)
+    phase_textures: int = field(default=0, repr=False)
 
     @property
     def width(self) -> int:

@@ -23,9 +23,11 @@ TILT_POINTS = 6
 
 @dataclass(frozen=True)
 class TextureStart:
-    """So many passes over so many views. 0: textures stay as they are."""
+    """So many passes over so many views; of those with phases, where it is given, `phase_passes`: they know
+    their views by heart sooner. 0 passes: textures stay as they are."""
 
     passes: int = 0
+    phase_passes: int = 0
     views: int = 15_280
     # Corpora to learn from beside the recipe's, such as the copies of `python -m detectors copies`.
     train: tuple[Corpus, ...] = ()
@@ -67,10 +69,11 @@ def start_textures(
         batches = partial(_batches, kept, config.batch_size, np.random.default_rng([seed, number, 7]))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + number)
-            texture.load_state_dict(Texture().state_dict())
+            texture.load_state_dict(Texture(texture.phases).state_dict())
             learning, name = _Learning(texture, config, precision), f"texture {number + 1}"
             loss = ranked_loss(config.ranking)
-            fit(learning, batches, steps, config.passes, config.lr, config.weight_decay, name, loss)
+            passes = config.phase_passes or config.passes if texture.phases else config.passes
+            fit(learning, batches, steps, passes, config.lr, config.weight_decay, name, loss)
         texture.eval()
 
 
@@ -97,17 +100,18 @@ class _Learning(nn.Module):
             return self.texture.logits(seen)
 
     def _changed(self, seen: Tensor) -> Tensor:
-        """[b, bins, frames] of a batch. The places hidden are the same in all of it; 0 is the mean level."""
-        _, bins, frames = seen.shape
+        """[b, SEEN, bins, frames] of a batch. The places hidden are the same in all of it; 0 is the mean
+        level, and no phase."""
+        bins, frames = seen.shape[2:]
         bends = self.config.tilt * torch.randn(len(seen), 1, TILT_POINTS)
         tilt = nn.functional.interpolate(bends, size=bins, mode="linear", align_corners=True)
-        seen = seen + tilt.mT / SPREAD
+        seen[:, 0] += tilt.mT / SPREAD
         for _ in range(2):
             low, high = _stretch(bins, self.config.masked_bins)
             start, end = _stretch(frames, self.config.masked_frames)
-            seen[:, low:high] = 0
-            seen[:, :, start:end] = 0
-        return torch.roll(seen, int(torch.randint(frames, ())), dims=2)
+            seen[:, :, low:high] = 0
+            seen[..., start:end] = 0
+        return torch.roll(seen, int(torch.randint(frames, ())), dims=3)
 
 
 def _stretch(whole: int, longest: int) -> tuple[int, int]:

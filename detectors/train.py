@@ -151,7 +151,10 @@ class Run:
     @property
     def starts_textures(self) -> bool:
         """Whether there are any to train, in a run that has not begun yet."""
-        return not self.step and bool(self.config.front_end.textures and self.recipe.texture_start.passes)
+        front_end = self.config.front_end
+        return not self.step and bool(
+            (front_end.textures or front_end.phase_textures) and self.recipe.texture_start.passes
+        )
 
     def start_textures(self, views: Views) -> None:
         """Train the textures by themselves; steps that follow change them at the front-end's rate."""

@@ -26,8 +26,10 @@ class Workbench {
     this._settle();
     if (!message) return;
     this._showProgress(message.progress);
-    if (message.notice || message.clip) this.say(message.notice);
-    if (message.clip === undefined || (message.gentle && this._keeps(message.clip))) return;
+    const stays = message.clip === undefined || (message.gentle && this._keeps(message.clip));
+    // An answer that says nothing must not wipe away what was said of a clip that stays.
+    if (message.notice || (message.clip && !stays)) this.say(message.notice);
+    if (stays) return;
     if (message.clip && message.clip.visit === this.clip?.visit) {
       this.clip = message.clip;
       this._showClip();

@@ -3,10 +3,13 @@
 Whisper's layers hear 80 mel bands and were taught to tell words. What synthesis leaves between them, in
 single bins and from one hundredth of a second to the next, is seen here by a residual network (He et al.,
 2016) of two-dimensional convolutions. Alone it is a weak detector; it errs on other clips than the others.
+A texture with phases also sees how the phase moves from bin to bin (group delay) and from frame to frame,
+which a vocoder makes up; no equaliser in between changes that much.
 
 Above 4 kHz nothing is seen, so that a band limit hardly shows, and levels are relative to the window's.
 """
 
+import math
 from itertools import pairwise
 
 import torch
@@ -20,30 +23,62 @@ WINDOW, N_FFT, BINS = 400, 512, 128
 FLOOR, LEVEL, VISIBLE_NEPERS = 1e-4, 0.05, 13.0
 #: Of speech, in nepers, about.
 SPREAD = 2.5
+#: What is seen of a bin: its level; cosine and sine of group delay and of its phase's advance in a frame.
+SEEN = 5
+#: Nepers above the window's mean at which a bin's phase counts by half: that of weak bins is chance.
+LOUD = 1.0
 CHANNELS = (16, 32, 64, 96)
 HIDDEN = 64
 
 
 def fine_spectra(waveform: Tensor) -> Tensor:
-    """waveform [b, s], 16 kHz -> log of power around its mean, with a spread near 1, [b, BINS, s // 160]."""
+    """waveform [b, s], 16 kHz -> [b, SEEN, BINS, s // 160].
+
+    First the log of power around its mean, with a spread near 1; then the phases' four, within -1 and 1.
+    """
     # bf16 has too few bits for a power spectrum; autocast would use it.
     with torch.autocast(waveform.device.type, enabled=False):
         waveform = waveform.float()
         level = waveform.square().mean(dim=-1, keepdim=True).sqrt()
         levelled = waveform / (level + 1e-6) * LEVEL
         window = torch.hann_window(WINDOW, device=waveform.device)
-        spectrum = torch.stft(levelled, N_FFT, HOP, WINDOW, window, return_complex=True, pad_mode="constant")
-        log = (spectrum[:, :BINS, : waveform.shape[1] // HOP].abs().square() + FLOOR).log()
+        found = torch.stft(levelled, N_FFT, HOP, WINDOW, window, return_complex=True, pad_mode="constant")
+        spectrum = found[:, : BINS + 1, : waveform.shape[1] // HOP]
+        log = (spectrum[:, :BINS].abs().square() + FLOOR).log()
         log = torch.logaddexp(log, log.amax(dim=(1, 2), keepdim=True) - VISIBLE_NEPERS)
-        return (log - log.mean(dim=(1, 2), keepdim=True)) / SPREAD
+        log = log - log.mean(dim=(1, 2), keepdim=True)
+        return torch.cat(
+            [(log / SPREAD)[:, None], _phases(spectrum) * (log - LOUD).sigmoid()[:, None]], dim=1
+        )
+
+
+def _phases(spectrum: Tensor) -> Tensor:
+    """[b, BINS + 1, t] -> [b, 4, BINS, t]: cosine and sine of group delay and of phase advance, each turned
+    so that 0 is a pulse amid the frame, and a steady tone amid the bin."""
+    turned = spectrum / (spectrum.abs() + 1e-6)
+    delay = -turned[:, 1:] * turned[:, :-1].conj()
+    turned = turned[:, :BINS]
+    bins = torch.arange(BINS, device=spectrum.device)[:, None]
+    expected = torch.polar(torch.ones_like(bins, dtype=torch.float32), 2 * math.pi * HOP / N_FFT * bins)
+    advance = turned[:, :, 1:] * turned[:, :, :-1].conj() * expected.conj()
+    advance = torch.cat(
+        [torch.ones_like(turned[:, :, :1]), advance], dim=2
+    )  # the first frame has none before it
+    return torch.stack([delay.real, delay.imag, advance.real, advance.imag], dim=1)
 
 
 class Texture(nn.Module):
-    """fine_spectra [b, BINS, t] -> log-odds [b] of bona fide, by this network alone."""
+    """fine_spectra [b, SEEN, BINS, t] -> log-odds [b] of bona fide, by this network alone.
 
-    def __init__(self, dropout: float = 0.2) -> None:
+    phases: whether it looks at all of them, or at the levels only.
+    """
+
+    def __init__(self, phases: bool = False, dropout: float = 0.2) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(1, CHANNELS[0], (5, 7), stride=(2, 3), padding=(2, 3), bias=False)
+        self.phases = phases
+        self.stem = nn.Conv2d(
+            SEEN if phases else 1, CHANNELS[0], (5, 7), stride=(2, 3), padding=(2, 3), bias=False
+        )
         self.blocks = nn.Sequential(*(Residual(narrow, wide) for narrow, wide in pairwise(CHANNELS)))
         self.norm = nn.BatchNorm2d(CHANNELS[-1])
         self.judge = nn.Sequential(
@@ -59,9 +94,9 @@ class Texture(nn.Module):
         return bonafide - spoof
 
     def logits(self, seen: Tensor) -> Tensor:
-        """[b, BINS, t] -> float32 [b, 2] (0 spoof, 1 bona fide), before the softmax."""
+        """[b, SEEN, BINS, t] -> float32 [b, 2] (0 spoof, 1 bona fide), before the softmax."""
         # Channels last, with which the convolutions that follow are a third faster.
-        x = self.stem(seen[:, None]).contiguous(memory_format=torch.channels_last)
+        x = self.stem(seen if self.phases else seen[:, :1]).contiguous(memory_format=torch.channels_last)
         x = nn.functional.relu(self.norm(self.blocks(x)))  # [b, channels, bins / 16, t / 24]
         with torch.autocast(seen.device.type, enabled=False):
             x = x.float().flatten(2)

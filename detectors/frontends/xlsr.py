@@ -42,7 +42,8 @@ class XlsrFrontEnd(nn.Module):
             self.model.add_module("feature_extractor", extractor)
         self.signal = SignalFeatures() if config.signal else None
         with torch.random.fork_rng(devices=[]):  # with or without them, what is made next begins the same
-            self.textures = nn.ModuleList(Texture() for _ in range(config.textures))
+            kinds = [False] * config.textures + [True] * config.phase_textures
+            self.textures = nn.ModuleList(Texture(phases) for phases in kinds)
 
     def use_bf16(self) -> None:
         """Round the weights of linear layers and convolutions to bf16, in place, and compute with them so

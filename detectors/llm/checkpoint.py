@@ -121,13 +121,19 @@ def load_audio_llm(
 
 
 def load_encoder(model: AudioLlm, folder: Path) -> None:
-    """Load the audio encoder of a checkpoint folder into a model of the same sizes."""
+    """Load the audio encoder of a checkpoint folder into a model of the same sizes.
+
+    A model that hears no textures takes the encoder of one that does, without them.
+    """
     elsewhere = str(read_audio_llm_config(folder).get("encoder_in", ""))
     # A plain name: a checkpoint from elsewhere must not make us read files of its choosing.
     if elsewhere != Path(elsewhere).name:
         raise DetectorError(f"{folder / CONFIG}: encoder_in names the folder beside it, not {elsewhere!r}.")
     owner = folder.parent / elsewhere if elsewhere else folder
-    load_part(model.encoder, read_tensors(owner / WEIGHTS), "encoder.", owner)
+    tensors = read_tensors(owner / WEIGHTS)
+    if not model.config.heard_textures:
+        tensors = {name: value for name, value in tensors.items() if not name.startswith("encoder.textures.")}
+    load_part(model.encoder, tensors, "encoder.", owner)
 
 
 def load_adapter(model: AudioLlm, folder: Path) -> None:

@@ -92,6 +92,8 @@ def encoder_digest(model: AudioLlm) -> str:
     """
     parts = ("encoder_", "heard_", "mel_", "visible_", "relative_", "pool")
     sizes = {name: value for name, value in asdict(model.config).items() if name.startswith(parts)}
+    if not sizes.get("heard_textures"):  # as before there were any
+        sizes.pop("heard_textures", None)
     found = sha256(repr(sizes).encode())
     for name, value in sorted(model.encoder.state_dict().items()):
         found.update(name.encode())

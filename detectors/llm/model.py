@@ -119,14 +119,19 @@ class AudioLlm(nn.Module):
         return losses.mean() if len(losses) else losses.sum()
 
     def token_losses(self, prompt: Prompt) -> Tensor:
-        """The cross-entropy of each learnt token, [tokens].
+        """The cross-entropy of each learnt token, [tokens]."""
+        targets = prompt.labels[:, 1:]
+        logits = self.learnt_logits(prompt)
+        return nn.functional.cross_entropy(logits, targets[targets != IGNORED], reduction="none")
+
+    def learnt_logits(self, prompt: Prompt) -> Tensor:
+        """Logits of each learnt token, [tokens, vocabulary].
 
         The vocabulary is wide and most positions are not learnt: logits are made for those that are.
         """
-        targets = prompt.labels[:, 1:]
-        learnt = targets != IGNORED
-        logits = self.causal_lm.lm_head(self.hidden(prompt)[:, :-1][learnt])
-        return nn.functional.cross_entropy(logits.float(), targets[learnt], reduction="none")
+        learnt = prompt.labels[:, 1:] != IGNORED
+        logits: Tensor = self.causal_lm.lm_head(self.hidden(prompt)[:, :-1][learnt])
+        return logits.float()
 
     def next_logits(self, examples: Sequence[Example]) -> Tensor:
         """Logits [b, vocabulary] of the first token of each example's answer."""

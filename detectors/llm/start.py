@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from detectors.checkpoints import load_model
 from detectors.errors import DetectorError
 from detectors.frontends.whisper_init import read_whisper_base
 from detectors.llm.checkpoint import load_audio_llm, load_base, load_encoder, read_audio_llm_config
@@ -42,6 +43,7 @@ def build_model(recipe: LlmRecipe, device: str = "cpu") -> AudioLlm:
             load_encoder(model, Path(recipe.encoder.partition(":")[2]))
         else:
             model.encoder.load_whisper(tensors, layers)
+            _load_textures(model, recipe.textures)
     return model
 
 
@@ -52,6 +54,22 @@ def make_ready(model: AudioLlm, recipe: LlmRecipe) -> None:
             parameter.requires_grad = "embed_positions" not in name  # codes that are computed, not learnt
     if recipe.gradient_checkpointing:
         model.causal_lm.gradient_checkpointing_enable({"use_reentrant": False})
+
+
+def _load_textures(model: AudioLlm, folder: str) -> None:
+    """The textures that it hears, from a checkpoint of Fake-Mamba, of those with phases the first ones."""
+    wanted = list(model.encoder.textures)
+    if not wanted:
+        return
+    front_end = load_model(Path(folder), "fake_mamba").front_end if folder else None
+    found = [texture for texture in front_end.textures if texture.phases] if front_end else []
+    if len(found) < len(wanted):
+        raise DetectorError(
+            f"The recipe's model hears {len(wanted)} textures with phases, but {folder or 'no checkpoint'} "
+            f"has {len(found)}. As textures, name a checkpoint of Fake-Mamba trained with phase_textures."
+        )
+    for own, texture in zip(wanted, found, strict=False):
+        own.load_state_dict(texture.state_dict())
 
 
 def _sizes(values: dict[str, Any]) -> AudioLlmConfig:

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from detectors.backends.allm4add import Allm4add, Allm4addConfig, save_allm4add
 from detectors.dev_scores import eer_by_source
+from detectors.llm.adapter_start import start_adapter
 from detectors.llm.checkpoint import save_audio_llm
 from detectors.llm.clips import Features
 from detectors.llm.evaluate import held_out_loss
@@ -72,7 +73,8 @@ class Run:
 
     def go(self) -> None:
         """Resume or begin, then learn, measure and save by turns."""
-        if (self.folder / "last.pt").exists():
+        has_begun = (self.folder / "last.pt").exists()
+        if has_begun:
             self._resume()
         else:
             self._begin()
@@ -88,6 +90,9 @@ class Run:
             if self.step % self.recipe.evaluate_every == 0 or self.step == self.steps:
                 self._measure()
                 self._save()
+        if not self.steps and not has_begun:  # the starts alone
+            self._measure()
+            self._save()
 
     def _begin(self) -> None:
         recipe, heard, views = self.recipe, self.gathered.heard, self.gathered.views
@@ -95,9 +100,15 @@ class Run:
         if isinstance(projector, Projector) and heard and not recipe.start:
             projector.settle(*statistics(self.model, heard))
             if isinstance(views, Features):
-                device = self.accelerator.device
-                start_projector(projector, views, recipe.projector_start, recipe.seed, device)
+                self._start(projector, views)
         self.average = Average(self.model, recipe.average_steps)
+
+    def _start(self, projector: Projector, views: Features) -> None:
+        recipe, device = self.recipe, self.accelerator.device
+        if not recipe.projector_start.passes:
+            return
+        probe = start_projector(projector, views, recipe.projector_start, recipe.seed, device)
+        start_adapter(self.model, views, probe, recipe.adapter_start, recipe.seed, device)
 
     def _resume(self) -> None:
         state = load_state(self.folder / "last.pt", self.model, self.average)

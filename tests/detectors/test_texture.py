@@ -10,7 +10,7 @@ from torch import Tensor
 
 from detectors.config import FakeMambaConfig, FrontEndConfig, SlsConfig
 from detectors.familiar import front_end_digest
-from detectors.frontends.texture import BINS, Texture, fine_spectra
+from detectors.frontends.texture import BINS, SEEN, Texture, fine_spectra
 from detectors.frontends.xlsr import XlsrFrontEnd
 from detectors.models import FakeMamba, Sls, build_model
 from detectors.texture_start import TextureStart, keep_views, start_textures
@@ -18,7 +18,7 @@ from detectors.views import Views
 
 RATE, WINDOW = 16_000, 4_800
 PLAIN = FrontEndConfig(1, 16, 2, 24, "log_mel", extractor_channels=16, position_kernel=8, position_groups=2)
-TWO = replace(PLAIN, textures=2)
+TWO = replace(PLAIN, textures=1, phase_textures=1)
 FAKE_MAMBA = FakeMambaConfig(TWO, WINDOW, WINDOW, dim=16, layers=1, d_state=4, texture_weight=0.5)
 
 
@@ -56,7 +56,7 @@ def texture() -> Texture:
 def test_one_number_a_window_whatever_its_level(texture: Texture, waves: Tensor) -> None:
     with torch.inference_mode():
         found = texture(fine_spectra(waves))
-        assert fine_spectra(waves).shape == (3, BINS, 100)
+        assert fine_spectra(waves).shape == (3, SEEN, BINS, 100)
         assert found.shape == (3,)
         torch.testing.assert_close(texture(fine_spectra(0.01 * waves)), found, atol=2e-3, rtol=0)
         spoof, bonafide = texture.logits(fine_spectra(waves)).unbind(dim=1)
@@ -76,7 +76,7 @@ def test_nothing_above_4_khz_is_seen(waves: Tensor) -> None:
     whole[:, int(3_900 * waves.shape[1] / RATE) : int(4_100 * waves.shape[1] / RATE)] = 0
     with torch.inference_mode():
         level = [torch.fft.irfft(x).square().mean(dim=1, keepdim=True).sqrt() for x in (low, whole)]
-        seen = [fine_spectra(torch.fft.irfft(x)) for x in (low, whole)]
+        seen = [fine_spectra(torch.fft.irfft(x))[:, 0] for x in (low, whole)]
     assert (level[1] > 1.3 * level[0]).all()
     inside = [x[:, :120, 5:-5] for x in seen]  # a cut-off rings at the edges of the window
     difference = inside[0] - inside[1]
@@ -88,8 +88,38 @@ def test_what_lies_far_below_the_loudest_is_not_seen() -> None:
     tone = (0.3 * torch.sin(2 * np.pi * 440 * t))[None]
     hiss = 1e-5 * torch.randn(1, RATE, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
-        clean, noisy = fine_spectra(tone), fine_spectra(tone + hiss)
+        clean, noisy = fine_spectra(tone)[:, 0], fine_spectra(tone + hiss)[:, 0]
     assert (clean - noisy).abs().max() < 0.05
+
+
+@torch.inference_mode()
+def test_phases_of_a_pulse_and_of_a_tone() -> None:
+    pulse = torch.zeros(1, RATE)
+    pulse[:, 160 * 50 :: 160 * 100] = 0.5  # amid frame 50
+    delay = fine_spectra(pulse)[0, 1:3, :, 50]
+    strength = delay.norm(dim=0)
+    assert strength.min() > 0.5
+    torch.testing.assert_close(delay[0], strength, atol=1e-3, rtol=0)  # in time: an angle of 0
+    late = fine_spectra(pulse.roll(32))[0, 1:3, :, 50]  # by 2 ms: 0.4 radians from bin to bin
+    angle = torch.atan2(late[1], late[0]).abs()
+    torch.testing.assert_close(angle, torch.full_like(angle, 2 * np.pi * 32 / 512), atol=0.02, rtol=0)
+
+    tone = 0.3 * torch.sin(2 * np.pi * 1_000 * torch.arange(RATE) / RATE)[None]  # amid bin 32
+    advance = fine_spectra(tone)[0, 3:, 32, 10:90]
+    assert advance[0].min() > 0.9
+    assert advance[1].abs().max() < 0.05
+    higher = fine_spectra(0.3 * torch.sin(2 * np.pi * 1_010 * torch.arange(RATE) / RATE)[None])[0, 3:, 32, 20]
+    assert torch.atan2(higher[1], higher[0]).item() == pytest.approx(2 * np.pi * 10 * 160 / RATE, abs=0.02)
+
+
+@torch.inference_mode()
+def test_only_a_texture_with_phases_looks_at_them(texture: Texture, waves: Tensor) -> None:
+    seen = fine_spectra(waves)
+    turned = torch.cat([seen[:, :1], -seen[:, 1:]], dim=1)
+    torch.testing.assert_close(texture(turned), texture(seen))
+    torch.manual_seed(0)
+    other = Texture(phases=True).eval()
+    assert (other(turned) - other(seen)).abs().min() > 1e-4
 
 
 def test_fake_mamba_adds_what_they_say(waves: Tensor) -> None:
@@ -135,7 +165,7 @@ def test_they_learn_each_by_itself_and_draw_nothing_from_others(tmp_path: Path, 
     kept = keep_views(tmp_path, views, 48, "test")
     torch.testing.assert_close(torch.tensor(kept.layers[5, 0, 0]).float(), views[5][0], atol=1e-3, rtol=0)
     assert kept.targets[:6].tolist() == [[0, 0], [1, 0], [0, 0], [1, 0], [0, 1], [1, 1]]
-    textures = [Texture(), Texture()]
+    textures = [Texture(), Texture(), Texture(phases=True)]
     torch.manual_seed(3)
     expected = torch.randn(4)
     torch.manual_seed(3)

@@ -81,6 +81,20 @@ def test_a_trained_encoder_is_restored(model: AudioLlm, tmp_path: Path) -> None:
     torch.testing.assert_close(other.hear(waves(1, 8_000)), model.hear(waves(1, 8_000)))
 
 
+def test_the_encoder_of_a_model_that_hears_textures_serves_one_that_does_not(
+    model: AudioLlm, tmp_path: Path
+) -> None:
+    config, tokenizer = replace(TINY, heard_textures=1), tiny_tokenizer()
+    hearing = AudioLlm(config, tiny_llm(len(tokenizer)), tokenizer).eval()
+    save_audio_llm(hearing, tmp_path, {}, torch.float32)
+    other = AudioLlm(config, tiny_llm(len(tokenizer)), tokenizer).eval()
+    load_encoder(other, tmp_path)
+    wave = waves(1, 8_000)
+    torch.testing.assert_close(other.hear(wave), hearing.hear(wave))
+    load_encoder(model, tmp_path)
+    torch.testing.assert_close(model.hear(wave), hearing.hear(wave)[..., :-1])
+
+
 def test_a_model_without_an_adapter_has_none_saved(tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer()
     model = AudioLlm(replace(TINY, lora=None), tiny_llm(len(tokenizer)), tokenizer).eval()

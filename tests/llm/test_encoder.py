@@ -10,7 +10,8 @@ from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from detectors.frontends.signal_features import SignalFeatures
-from detectors.llm.encoder import MAX_FRAMES, ShortWhisper, from_ctranslate2
+from detectors.frontends.texture import fine_spectra
+from detectors.llm.encoder import MAX_FRAMES, SURE, ShortWhisper, from_ctranslate2
 from tests.llm.tiny import TINY, waves
 
 AS_WHISPER = replace(TINY, visible_range=8.0, relative_level=False)
@@ -178,6 +179,22 @@ def test_the_signals_own_features_stand_beside_the_layers() -> None:
     torch.testing.assert_close(heard[..., :16], short_whisper()(wave), **CLOSE)
     torch.testing.assert_close(heard[..., 16:], SignalFeatures()(wave), **CLOSE)
     assert replace(TINY, heard_signal=True).feature_size == heard.shape[-1]
+
+
+@torch.inference_mode()
+def test_what_textures_say_of_the_whole_clip_stands_in_each_frame() -> None:
+    wave = waves(2, 24_100)
+    torch.manual_seed(0)
+    encoder = ShortWhisper(replace(TINY, heard_signal=True, heard_textures=2)).eval()
+    heard = encoder(wave)
+    said = [texture(fine_spectra(wave)) for texture in encoder.textures]
+    for k in range(2):
+        expected = (said[k] / SURE).tanh()[:, None].expand(-1, heard.shape[1])
+        torch.testing.assert_close(heard[..., k - 2], expected, **CLOSE)
+    assert all(texture.phases for texture in encoder.textures)
+    assert replace(TINY, heard_signal=True, heard_textures=2).feature_size == heard.shape[-1]
+    encoder.train()
+    torch.testing.assert_close(encoder(wave)[..., -2:], heard[..., -2:])
 
 
 @pytest.mark.parametrize("layers", [(0,), (1, 3)])

@@ -17,19 +17,25 @@ import torch
 from transformers import WhisperConfig, WhisperModel
 
 from detectors.__main__ import main
-from detectors.backends.allm4add import load_allm4add
+from detectors.backends.allm4add import Allm4add, load_allm4add
+from detectors.checkpoints import save_model
+from detectors.config import FakeMambaConfig, FrontEndConfig
 from detectors.errors import DetectorError
 from detectors.llm import checkpoint, clips
+from detectors.llm.adapter_start import log_odds, start_adapter
 from detectors.llm.checkpoint import load_audio_llm
 from detectors.llm.detection import detection_turns
 from detectors.llm.gather import gather
 from detectors.llm.generate import answer
 from detectors.llm.learning import parameter_groups
 from detectors.llm.model import AudioLlm
+from detectors.llm.projector_start import start_projector, statistics
 from detectors.llm.prompts import Example, Turn
 from detectors.llm.qwen2_audio import load_qwen2_audio
-from detectors.llm.recipe import LlmRecipe, ProjectorStart, read_llm_recipe
+from detectors.llm.recipe import AdapterStart, LlmRecipe, ProjectorStart, read_llm_recipe
+from detectors.llm.start import build_model
 from detectors.llm.train import Run, train_llm
+from detectors.models import FakeMamba
 from tests.llm.test_qwen2_audio import tiny_base, tiny_qwen
 from tests.llm.tiny import tiny_llm, tiny_tokenizer
 from tests.llm.training import learner, log_of, sound, tiny_recipe, write_corpus
@@ -209,6 +215,42 @@ def test_the_projectors_start_lays_the_difference_open(recipe: LlmRecipe) -> Non
     assert (real[5:] @ direction).min() > (fake[5:] @ direction).max()
 
 
+ADAPTER_START = AdapterStart(passes=5, steps=20, lr=1e-2, batch_size=8)
+
+
+def test_the_adapter_learns_to_answer_as_the_probe_does(recipe: LlmRecipe) -> None:
+    model = learner()
+    views = gather(recipe, model).views
+    torch.manual_seed(1)
+    assert isinstance(views, clips.Features)
+    model.projector.settle(*statistics(model, [views]))
+    probe = start_projector(model.projector, views, recipe.projector_start, 1, "cpu")
+    before = {name: value.clone() for name, value in model.projector.state_dict().items()}
+    expected = log_odds(probe, views, "cpu").numpy()
+    start_adapter(model, views, probe, ADAPTER_START, 1, "cpu")
+    with torch.inference_mode():
+        heard = [views.clip(i) for i in range(len(views))]
+        scores = Allm4add(model.eval()).judge(heard).cm_scores.numpy()
+    assert np.corrcoef(scores, expected)[0, 1] > 0.98
+    assert np.abs(scores - expected).mean() < 0.3 * expected.std()
+    for name, value in model.projector.state_dict().items():
+        torch.testing.assert_close(value, before[name])
+    assert all(p.requires_grad for p in model.projector.parameters())
+    for i in (0, 1, 2):
+        assert answer(model, detection_turns(), [heard[i]]) == ("Real." if expected[i] > 0 else "Fake.")
+
+
+def test_without_steps_what_the_starts_made_is_saved(recipe: LlmRecipe) -> None:
+    model = learner()
+    recipe = replace(recipe, steps=0, epochs=0, adapter_start=ADAPTER_START)
+    train_llm(recipe, model)
+    train_llm(recipe, learner())  # it is done already
+    (entry,) = log_of(Path(recipe.output_dir))
+    assert (entry["step"], entry["dev"]["eer"]["pooled"]) == (0, 0)
+    again = load_audio_llm(Path(recipe.output_dir), tiny_llm(len(tiny_tokenizer())), tiny_tokenizer())
+    torch.testing.assert_close(said(again), said(model.eval()), atol=0.1, rtol=0.02)
+
+
 def test_qwen2_audio_is_trained_by_the_same_run(recipe: LlmRecipe) -> None:
     model, _ = tiny_qwen()
     train_llm(replace(recipe, steps=8, evaluate_every=8, gradient_checkpointing=True), model)
@@ -343,6 +385,30 @@ def test_audio_llm_is_trained_by_the_public_projects_options(parts: dict[str, st
     assert model.encoder.normed
 
 
+def test_a_fake_mambas_texture_with_phases_is_heard(parts: dict[str, str], tmp_path: Path) -> None:
+    sizes = FrontEndConfig(
+        1, 16, 2, 24, "log_mel", extractor_channels=16, position_kernel=8, position_groups=2
+    )
+    sizes = replace(sizes, textures=1, phase_textures=1)
+    fake_mamba = FakeMamba(FakeMambaConfig(sizes, 8_000, 8_000, dim=16, layers=1, d_state=4))
+    save_model(fake_mamba, "fake_mamba", tmp_path / "mamba", {}, torch.float32)
+    recipe = LlmRecipe(
+        "allm4add",
+        parts["output_dir"],
+        base=parts["llama_path"],
+        encoder=f"whisper:{parts['whisper_path']}",
+        textures=str(tmp_path / "mamba"),
+        model={"heard_textures": 1},
+    )
+    found = build_model(recipe).encoder.textures[0].state_dict()
+    for name, value in fake_mamba.front_end.textures[1].state_dict().items():
+        torch.testing.assert_close(found[name], value)
+    with pytest.raises(DetectorError, match="no checkpoint has 0"):
+        build_model(replace(recipe, textures=""))
+    with pytest.raises(DetectorError, match=r"hears 2 textures with phases, but .*mamba has 1"):
+        build_model(replace(recipe, model={"heard_textures": 2}))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -396,6 +462,7 @@ def test_the_full_recipe_is_the_papers() -> None:
         ("output_dir: x\nmessages: m\nkeep: eer", "needs a manifest"),
         ("output_dir: x\nmanifest: m\nkeep: loss", "keep: eer"),
         ("output_dir: x\nmanifest: m\nmixed_precision: fp8", "not 'fp8'"),
+        ("output_dir: x\nmanifest: m\nadapter_start: {passes: 1}", "learns from the probe"),
         ("output_dir: x\nmanifest: m\nbackend: gpt", "not 'gpt'"),
         ("output_dir: x\nmessages: m\nconversations: 3", "are about clips of a manifest"),
         ("output_dir: x\nmanifest: m\nshares: {messages: 1}", "gives a share to messages"),
