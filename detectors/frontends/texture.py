@@ -47,9 +47,8 @@ def fine_spectra(waveform: Tensor) -> Tensor:
         log = (spectrum[:, :BINS].abs().square() + FLOOR).log()
         log = torch.logaddexp(log, log.amax(dim=(1, 2), keepdim=True) - VISIBLE_NEPERS)
         log = log - log.mean(dim=(1, 2), keepdim=True)
-        return torch.cat(
-            [(log / SPREAD)[:, None], _phases(spectrum) * (log - LOUD).sigmoid()[:, None]], dim=1
-        )
+        phases = _phases(spectrum) * (log - LOUD).sigmoid()[:, None]
+        return torch.cat([(log / SPREAD)[:, None], phases], dim=1)
 
 
 def _phases(spectrum: Tensor) -> Tensor:
@@ -61,9 +60,8 @@ def _phases(spectrum: Tensor) -> Tensor:
     bins = torch.arange(BINS, device=spectrum.device)[:, None]
     expected = torch.polar(torch.ones_like(bins, dtype=torch.float32), 2 * math.pi * HOP / N_FFT * bins)
     advance = turned[:, :, 1:] * turned[:, :, :-1].conj() * expected.conj()
-    advance = torch.cat(
-        [torch.ones_like(turned[:, :, :1]), advance], dim=2
-    )  # the first frame has none before it
+    # The first frame has none before it.
+    advance = torch.cat([torch.ones_like(turned[:, :, :1]), advance], dim=2)
     return torch.stack([delay.real, delay.imag, advance.real, advance.imag], dim=1)
 
 
