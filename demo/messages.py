@@ -157,7 +157,7 @@ FIGURES: dict[str, tuple[str, str, str]] = {
         "How much each moment counted in Fake-Mamba’s score. 1 is what each would get if all counted "
         "the same.",
         "Attention says where the detector looked, not what it found there. With the small weights, what "
-        "two smaller networks see in the fine spectrum adds to the score; it has no part in this curve.",
+        "smaller networks see in the fine spectrum adds to the score; it has no part in this curve.",
     ),
 }
 

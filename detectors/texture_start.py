@@ -95,13 +95,13 @@ class _Learning(nn.Module):
         self.texture, self.config, self.precision = texture, config, precision
 
     def forward(self, waves: Tensor) -> Tensor:
-        seen = self._changed(fine_spectra(waves))
+        seen = self._changed(fine_spectra(waves, self.texture.phases))
         with self.precision():
             return self.texture.logits(seen)
 
     def _changed(self, seen: Tensor) -> Tensor:
-        """[b, SEEN, bins, frames] of a batch. The places hidden are the same in all of it; 0 is the mean
-        level, and no phase."""
+        """fine_spectra [b, seen, bins, frames] of a batch. The places hidden are the same in all of it; 0 is
+        the mean level, and no phase."""
         bins, frames = seen.shape[2:]
         bends = self.config.tilt * torch.randn(len(seen), 1, TILT_POINTS)
         tilt = nn.functional.interpolate(bends, size=bins, mode="linear", align_corners=True)

@@ -151,10 +151,8 @@ class Run:
     @property
     def starts_textures(self) -> bool:
         """Whether there are any to train, in a run that has not begun yet."""
-        front_end = self.config.front_end
-        return not self.step and bool(
-            (front_end.textures or front_end.phase_textures) and self.recipe.texture_start.passes
-        )
+        count = self.config.front_end.textures + self.config.front_end.phase_textures
+        return count > 0 and not self.step and self.recipe.texture_start.passes > 0
 
     def start_textures(self, views: Views) -> None:
         """Train the textures by themselves; steps that follow change them at the front-end's rate."""

@@ -30,6 +30,12 @@ FLOOR, LEVEL = 1e-8, 0.05
 QUIET_SHARE = 0.3
 
 
+def levelled(waveform: Tensor) -> Tensor:
+    """[b, s] -> [b, s], each with LEVEL as its root mean square; silence stays as it is."""
+    level = waveform.square().mean(dim=-1, keepdim=True).sqrt()
+    return waveform / (level + 1e-6) * LEVEL
+
+
 class SignalFeatures(nn.Module):
     """waveform [b, s], 16 kHz -> [b, t, SIGNAL_WIDTH], 50 frames a second: s // 160 halved and rounded up.
 
@@ -56,9 +62,8 @@ class SignalFeatures(nn.Module):
 
     def log_spectra(self, waveform: Tensor) -> Tensor:
         """waveform [b, s] -> natural log of power, [b, s // 160, BANDS]."""
-        level = waveform.square().mean(dim=-1, keepdim=True).sqrt()
-        levelled = nn.functional.pad(waveform / (level + 1e-6) * LEVEL, (0, WINDOW - HOP))
-        frames = levelled.unfold(-1, WINDOW, HOP) * self.window.float()
+        padded = nn.functional.pad(levelled(waveform), (0, WINDOW - HOP))
+        frames = padded.unfold(-1, WINDOW, HOP) * self.window.float()
         power = torch.fft.rfft(frames, N_FFT).abs().square()[..., : 2 * BANDS]
         return (power.unflatten(-1, (BANDS, 2)).mean(dim=-1) + FLOOR).log()
 

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from detectors.frontends.log_mel import HOP
+from detectors.frontends.signal_features import levelled
 
 #: Spectra of 25 ms; of their bins of 31 Hz those below 4 kHz.
 WINDOW, N_FFT, BINS = 400, 512, 128
-#: Power of a bin, of speech levelled to LEVEL, and nepers below the loudest, beneath which nothing is seen.
-FLOOR, LEVEL, VISIBLE_NEPERS = 1e-4, 0.05, 13.0
+#: Power of a bin, of levelled speech, and nepers below the loudest, beneath which nothing is seen.
+FLOOR, VISIBLE_NEPERS = 1e-4, 13.0
 #: Of speech, in nepers, about.
 SPREAD = 2.5
 #: What is seen of a bin: its level; cosine and sine of group delay and of its phase's advance in a frame.
@@ -31,24 +32,25 @@ CHANNELS = (16, 32, 64, 96)
 HIDDEN = 64
 
 
-def fine_spectra(waveform: Tensor) -> Tensor:
-    """waveform [b, s], 16 kHz -> [b, SEEN, BINS, s // 160].
+def fine_spectra(waveform: Tensor, phases: bool = True) -> Tensor:
+    """waveform [b, s], 16 kHz -> [b, SEEN, BINS, s // 160], or without phases [b, 1, BINS, s // 160].
 
-    First the log of power around its mean, with a spread near 1; then the phases' four, within -1 and 1.
+    First the log of power around its mean, with a spread near 1; then the phases' four, within -1 and 1,
+    which take as long again.
     """
     # bf16 has too few bits for a power spectrum; autocast would use it.
     with torch.autocast(waveform.device.type, enabled=False):
-        waveform = waveform.float()
-        level = waveform.square().mean(dim=-1, keepdim=True).sqrt()
-        levelled = waveform / (level + 1e-6) * LEVEL
-        window = torch.hann_window(WINDOW, device=waveform.device)
-        found = torch.stft(levelled, N_FFT, HOP, WINDOW, window, return_complex=True, pad_mode="constant")
+        wave = levelled(waveform.float())
+        window = torch.hann_window(WINDOW, device=wave.device)
+        found = torch.stft(wave, N_FFT, HOP, WINDOW, window, return_complex=True, pad_mode="constant")
         spectrum = found[:, : BINS + 1, : waveform.shape[1] // HOP]
         log = (spectrum[:, :BINS].abs().square() + FLOOR).log()
         log = torch.logaddexp(log, log.amax(dim=(1, 2), keepdim=True) - VISIBLE_NEPERS)
         log = log - log.mean(dim=(1, 2), keepdim=True)
-        phases = _phases(spectrum) * (log - LOUD).sigmoid()[:, None]
-        return torch.cat([(log / SPREAD)[:, None], phases], dim=1)
+        levels = (log / SPREAD)[:, None]
+        if not phases:
+            return levels
+        return torch.cat([levels, _phases(spectrum) * (log - LOUD).sigmoid()[:, None]], dim=1)
 
 
 def _phases(spectrum: Tensor) -> Tensor:
@@ -68,7 +70,7 @@ def _phases(spectrum: Tensor) -> Tensor:
 class Texture(nn.Module):
     """fine_spectra [b, SEEN, BINS, t] -> log-odds [b] of bona fide, by this network alone.
 
-    phases: whether it looks at all of them, or at the levels only.
+    phases: whether it looks at all of them, or at the levels only, and does without the others.
     """
 
     def __init__(self, phases: bool = False, dropout: float = 0.2) -> None:

@@ -65,7 +65,7 @@ class XlsrFrontEnd(nn.Module):
         streams = self.streams(waveform)
         said = None
         if self.textures:
-            seen = fine_spectra(waveform)
+            seen = fine_spectra(waveform, phases=bool(self.config.phase_textures))
             said = torch.stack([texture(seen) for texture in self.textures]).mean(dim=0)
         return Features(self.finish(streams[-1]), streams, said)
 

@@ -39,6 +39,7 @@ def start_adapter(
         return
     model.to(device)
     reader = _Reader(model)
+    model.projector.eval()  # the probe judges without dropout, too
     expected = log_odds(probe.to(device), clips, device)
     batches = partial(_batches, model, clips, expected, config, np.random.default_rng([seed, 6]))
     loss = partial(_loss, answer_tokens(model.tokenizer))
@@ -75,7 +76,6 @@ def _batches(
     """As many as a pass has: prompts, and of each token to learn its number and, of an answer's first, the
     log-odds to be learnt in its stead (elsewhere nan), [tokens, 2]."""
     questions = Detection(clips)
-    model.projector.eval()  # the probe judged without dropout, too
     for chosen in rng.choice(len(clips), (config.steps, config.batch_size)):
         with torch.no_grad():
             prompt = model.prompt([questions.example(int(i), rng) for i in chosen])

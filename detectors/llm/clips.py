@@ -90,10 +90,9 @@ def encoder_digest(model: AudioLlm) -> str:
 
     In fp16, so that an encoder which was saved and loaded again counts as the same.
     """
-    parts = ("encoder_", "heard_", "mel_", "visible_", "relative_", "pool")
+    # Textures tell themselves by their weights; the signal's features have none.
+    parts = ("encoder_", "heard_layers", "heard_signal", "mel_", "visible_", "relative_", "pool")
     sizes = {name: value for name, value in asdict(model.config).items() if name.startswith(parts)}
-    if not sizes.get("heard_textures"):  # as before there were any
-        sizes.pop("heard_textures", None)
     found = sha256(repr(sizes).encode())
     for name, value in sorted(model.encoder.state_dict().items()):
         found.update(name.encode())
