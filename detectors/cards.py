@@ -69,8 +69,8 @@ _KINDS = {
 NAMES = tuple(_KINDS)
 _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the model card"
 _MINI_SHA256 = {
-    "sls": "7395e10a8038b07572bf0f0b714bce58ce99fc133fadf6d3c2bc29560a4d548b",
-    "fake_mamba": "6ba26234fd70fec061c592cff30222bb13c09b667a6c162713621a217323bfae",
+    "sls": "39ce15c3541fec75a56c96ee931d1b41925ea11989e794957203d7ce278edb73",
+    "fake_mamba": "23eb87c2bf9331a7fb6e41cf4f4640295710611736b448149e4e402bda23777a",
     "allm4add": "0df8f9ad75f5acaec67ed108de533d5fb3a1a5acbbd42f1b413cbd8839b875ae",
 }
 _ALLM4ADD_FULL = CACHE / "allm4add-full"
@@ -94,9 +94,10 @@ def _mini(name: str, licence: str = "MIT", base: str = "", also: str = "") -> De
 
 
 CARDS: dict[tuple[str, str], DetectorCard] = {
-    ("sls", "mini"): _mini("sls"),
+    ("sls", "mini"): _mini("sls", also=" A speaker network adds what it hears of the voice."),
     ("fake_mamba", "mini"): _mini(
-        "fake_mamba", also=" Three small networks add what they see in the fine spectrum."
+        "fake_mamba",
+        also=" Small networks add what they see in the fine spectrum and hear of the voice.",
     ),
     ("allm4add", "mini"): _mini(
         "allm4add",

@@ -1,9 +1,12 @@
 """Saving and loading our own checkpoints: a folder with model.safetensors and config.json.
 
-ALLM4ADD's has an adapter beside them (see llm/checkpoint.py).
+Where "frozen_in" in config.json names a folder beside it, the parts of the front-end that were not trained
+are in the safetensors files of that one, once for several detectors. ALLM4ADD's folder has an adapter too
+(see llm/checkpoint.py).
 """
 
 import json
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from torch import Tensor
 
 from detectors.audio import sha256_of
 from detectors.cards import NAMES
-from detectors.config import config_from_dict, config_to_dict
+from detectors.config import FrontEndConfig, config_from_dict, config_to_dict
 from detectors.errors import DetectorError
 from detectors.frontends.xlsr import XlsrFrontEnd
 from detectors.models import Countermeasure, FakeMamba, Sls, build_model
@@ -24,6 +27,8 @@ from detectors.progress import Progress
 from detectors.whole_files import written_whole
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+#: What the names of the parts begin with that several detectors may share.
+FROZEN = ("front_end.model.", "front_end.speaker.ear.")
 
 
 def save_model(
@@ -32,14 +37,21 @@ def save_model(
     folder: Path,
     extra: dict[str, Any],
     dtype: torch.dtype = torch.float16,
+    frozen_in: str = "",
 ) -> None:
-    """Write weights (fp16 by default) and config; `extra` is kept beside the sizes in config.json."""
+    """Write weights (fp16 by default) and config; `extra` is kept beside the sizes in config.json.
+
+    frozen_in: name of the folder beside `folder` that has the FROZEN parts, which are then not written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous()
         for name, value in model.state_dict().items()
+        if not (frozen_in and name.startswith(FROZEN))
     }
     config = {"detector": detector, "model": config_to_dict(model.config), **extra}
+    if frozen_in:
+        config["frozen_in"] = frozen_in
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     # The weights come last and at once: where they are, the folder is whole.
     with written_whole(folder / WEIGHTS) as part:
@@ -63,8 +75,11 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def weights_digest(folder: Path) -> str:
-    """sha256 of a checkpoint's weights; of several files, that of the list of their names and sha256."""
-    files = sorted(folder.glob("*.safetensors"))
+    """sha256 of a checkpoint's weights; of several files, that of the list of their names and sha256.
+
+    Raises DetectorError when the weights that it shares are missing.
+    """
+    files = sorted(folder.glob("*.safetensors")) + _shared(folder)
     if len(files) == 1:
         return sha256_of(files[0])
     return sha256("".join(f"{sha256_of(file)}  {file.name}\n" for file in files).encode()).hexdigest()
@@ -104,7 +119,7 @@ def load_model(folder: Path, detector: str) -> Sls | FakeMamba:
             "Save the checkpoint again with this version."
         ) from error
     model = build_model(sizes)
-    load_exactly(model, _read_weights(folder), folder)
+    load_exactly(model, _read_weights(folder, sizes.front_end), folder)
     return model.eval()
 
 
@@ -116,13 +131,43 @@ def config_of(folder: Path, detector: str) -> dict[str, Any]:
     return config
 
 
-def _read_weights(folder: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(folder / WEIGHTS)
-    except SafetensorError as error:
+def _read_weights(folder: Path, sizes: FrontEndConfig) -> dict[str, Tensor]:
+    """All of a checkpoint's weights, those that it shares among them.
+
+    A detector may have fewer blocks of the speaker network, or none, than are shared.
+    """
+    tensors = _read(folder / WEIGHTS)
+    for shared in _shared(folder):
+        for name, value in _read(shared).items():
+            block = re.match(r"front_end\.speaker\.ear\.(?:blocks\.(\d+))?", name)
+            if not block or int(block[1] or 0) < sizes.speaker_blocks:
+                tensors[name] = value
+    return tensors
+
+
+def _shared(folder: Path) -> list[Path]:
+    """The files of weights that a checkpoint shares with others; none when it has all of its own."""
+    path = folder / CONFIG
+    name = str(json.loads(path.read_text()).get("frozen_in", "")) if path.is_file() else ""
+    if not name:
+        return []
+    # A plain name: a checkpoint from elsewhere must not make us read files of its choosing.
+    if name != Path(name).name:
+        raise DetectorError(f"{path}: frozen_in names the folder beside it, not {name!r}.")
+    files = sorted((folder.parent / name).glob("*.safetensors"))
+    if not files:
         raise DetectorError(
-            f"{folder / WEIGHTS} is damaged: {error}. Fetch or save the checkpoint again."
-        ) from error
+            f"{folder.name} needs the weights in {folder.parent / name} too, which are missing. Copy that "
+            "folder beside it."
+        )
+    return files
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise DetectorError(f"{path} is damaged: {error}. Fetch or save the checkpoint again.") from error
 
 
 def load_exactly(model: torch.nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
@@ -141,7 +186,7 @@ def load_exactly(model: torch.nn.Module, tensors: dict[str, Tensor], source: Pat
 def load_front_end(front_end: XlsrFrontEnd, folder: Path) -> None:
     """Load only the front-end of one of our checkpoints, to start another detector from it."""
     prefix = "front_end."
-    tensors = _read_weights(folder)
+    tensors = _read_weights(folder, front_end.config)
     load_exactly(front_end, {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}, folder)
 
 

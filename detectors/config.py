@@ -29,6 +29,8 @@ class FrontEndConfig:
     # and at phases too. Not in repr, which tells what kept features are made from: they add nothing to these.
     textures: int = field(default=0, repr=False)
     phase_textures: int = field(default=0, repr=False)
+    # Blocks of a speaker network that hear the voice beside it (frontends/speaker.py), 0 for none; 3 at most.
+    speaker_blocks: int = field(default=0, repr=False)
 
     @property
     def width(self) -> int:
@@ -59,6 +61,8 @@ class SlsConfig:
     # Max-pooling over frames and over features.
     pool_frames: int = 3
     pool: int = 3
+    # What the front-end's speaker network says counts so much beside the head.
+    speaker_weight: float = 0.0
 
     @property
     def slots(self) -> int:
@@ -86,8 +90,9 @@ class FakeMambaConfig:
     d_conv: int = 4
     expand: int = 2
     conv_kernel: int = 31  # ConBiMamba's convolution module
-    # What the front-end's textures say counts so much beside the head.
+    # What the front-end's textures and its speaker network say counts so much beside the head.
     texture_weight: float = 0.0
+    speaker_weight: float = 0.0
 
 
 DetectorConfig = SlsConfig | FakeMambaConfig

@@ -61,7 +61,11 @@ class Sls(nn.Module):
 
     def judge(self, features: Features) -> SlsOutput:
         """The head alone, for a front-end that several heads share."""
-        return self.head(features.layers)
+        answer = self.head(features.layers)
+        if features.speaker is None:
+            return answer
+        said = _both_ways(self.config.speaker_weight * features.speaker)
+        return answer._replace(log_probs=(answer.log_probs + said).log_softmax(dim=-1))
 
 
 class FakeMamba(nn.Module):
@@ -79,10 +83,18 @@ class FakeMamba(nn.Module):
     def judge(self, features: Features) -> FakeMambaOutput:
         """The head alone, for a front-end that several heads share."""
         answer = self.head(features.final)
-        if features.texture is None:
-            return answer
-        said = self.config.texture_weight * features.texture.float()
-        return answer._replace(logits=answer.logits + torch.stack([-said, said], dim=1))
+        if features.texture is not None:
+            said = _both_ways(self.config.texture_weight * features.texture.float())
+            answer = answer._replace(logits=answer.logits + said)
+        if features.speaker is not None:
+            said = _both_ways(self.config.speaker_weight * features.speaker)
+            answer = answer._replace(logits=answer.logits + said)
+        return answer
+
+
+def _both_ways(said: Tensor) -> Tensor:
+    """[b] in favour of bona fide -> [b, 2], to be added to logits."""
+    return torch.stack([-said, said], dim=1)
 
 
 def build_model(config: DetectorConfig, front_end: XlsrFrontEnd | None = None) -> Sls | FakeMamba:

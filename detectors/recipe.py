@@ -11,6 +11,7 @@ from detectors.corpus import Corpus
 from detectors.devices import PRECISIONS
 from detectors.errors import DetectorError
 from detectors.head_start import HeadStartConfig
+from detectors.speaker_start import SpeakerStart
 from detectors.texture_start import TextureStart
 from detectors.yaml_records import read_yaml, record
 
@@ -82,6 +83,7 @@ class Recipe:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     head_start: HeadStartConfig = field(default_factory=HeadStartConfig)
     texture_start: TextureStart = field(default_factory=TextureStart)
+    speaker_start: SpeakerStart = field(default_factory=SpeakerStart)
 
     @property
     def clips_per_step(self) -> int:
@@ -121,6 +123,7 @@ def read_recipe(path: Path, detectors: list[str]) -> Recipe:
         }
         values["augment"] = record(AugmentConfig, values.get("augment") or {}, path)
         values["head_start"] = record(HeadStartConfig, values.get("head_start") or {}, path)
+        values["speaker_start"] = record(SpeakerStart, values.get("speaker_start") or {}, path)
         texture_start = record(TextureStart, values.get("texture_start") or {}, path)
         values["texture_start"] = replace(texture_start, train=_corpora(texture_start.train or [], path))
         values |= {part: _corpora(values.get(part) or [], path) for part in ("train", "dev")}

@@ -33,6 +33,7 @@ from detectors.head_start import keep_features, start_head
 from detectors.jury import Jury, parameter_groups
 from detectors.recipe import Recipe
 from detectors.schedule import warm_cosine
+from detectors.speaker_start import start_speaker
 from detectors.texture_start import keep_views, start_textures
 from detectors.views import From, Views
 from detectors.whole_files import written_whole
@@ -164,6 +165,17 @@ class Run:
         precision = partial(torch.autocast, "cpu", torch.bfloat16) if half else nullcontext
         textures: Any = self.jury.cpu().front_end.textures  # a ModuleList, whose parts are typed loosely
         start_textures(textures, kept, config, recipe.seed, precision)
+        self.averaged.load_state_dict(self.jury.state_dict())
+
+    def start_speaker(self, views: Views) -> None:
+        """Train the judge of the speaker network's ear, in a run that has not begun yet."""
+        recipe, config = self.recipe, self.recipe.speaker_start
+        judge: Any = self.jury.front_end.speaker  # a part or None, which is typed loosely
+        if judge is None or self.step or not config.passes:
+            return
+        folder, made_from = Path(recipe.cache_dir) / "speaker", str((_what_makes(views), views.length))
+        with self.accelerator.main_process_first():
+            start_speaker(judge.cpu(), folder, views, made_from, config, recipe.seed)
         self.averaged.load_state_dict(self.jury.state_dict())
 
     def go(self, views: Views, dev: ClipCache) -> None:
@@ -360,6 +372,7 @@ def train(recipe: Recipe) -> None:
     run.resume()
     views = Views(clips, recipe, run.config.window_samples, in_passes=recipe.epochs > 0)
     run.start_heads(views)
+    run.start_speaker(views)
     if run.starts_textures:
         if recipe.texture_start.train:
             both = replace(recipe, train=recipe.train + recipe.texture_start.train)

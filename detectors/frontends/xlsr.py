@@ -9,6 +9,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 from detectors.config import CONV_KERNELS, CONV_STRIDES, FrontEndConfig
 from detectors.frontends.log_mel import LogMelExtractor
 from detectors.frontends.signal_features import SignalFeatures
+from detectors.frontends.speaker import SpeakerJudge
 from detectors.frontends.texture import Texture, fine_spectra
 
 
@@ -17,11 +18,13 @@ class Features(NamedTuple):
 
     d: FrontEndConfig.width. Where the signal's features are heard, they stand last, the same in all.
     texture: [b], what the networks over fine spectra say, the mean of their log-odds; None without any.
+    speaker: [b], what is made of a speaker network's ear, log-odds; None without one.
     """
 
     final: Tensor
     layers: list[Tensor]
     texture: Tensor | None = None
+    speaker: Tensor | None = None
 
 
 class XlsrFrontEnd(nn.Module):
@@ -44,6 +47,7 @@ class XlsrFrontEnd(nn.Module):
         with torch.random.fork_rng(devices=[]):  # with or without them, what is made next begins the same
             kinds = [False] * config.textures + [True] * config.phase_textures
             self.textures = nn.ModuleList(Texture(phases) for phases in kinds)
+            self.speaker = SpeakerJudge(config.speaker_blocks) if config.speaker_blocks else None
 
     def use_bf16(self) -> None:
         """Round the weights of linear layers and convolutions to bf16, in place, and compute with them so
@@ -67,7 +71,8 @@ class XlsrFrontEnd(nn.Module):
         if self.textures:
             seen = fine_spectra(waveform, phases=bool(self.config.phase_textures))
             said = torch.stack([texture(seen) for texture in self.textures]).mean(dim=0)
-        return Features(self.finish(streams[-1]), streams, said)
+        speaker = None if self.speaker is None else self.speaker(waveform)
+        return Features(self.finish(streams[-1]), streams, said, speaker)
 
     def streams(self, waveform: Tensor) -> list[Tensor]:
         """Features.layers alone."""

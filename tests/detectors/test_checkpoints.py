@@ -1,6 +1,7 @@
 """Our checkpoint folders: what is written is what is read, and damage is told in plain words."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,14 @@ from safetensors.torch import load_file, save_file
 
 from detectors.checkpoints import (
     CONFIG,
+    FROZEN,
     WEIGHTS,
     load_exactly,
     load_front_end,
     load_model,
     read_config,
     save_model,
+    weights_digest,
 )
 from detectors.config import (
     DetectorConfig,
@@ -158,3 +161,64 @@ def test_cut_weights_are_refused(folder):
     (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:1_000])
     with pytest.raises(DetectorError, match=r"model\.safetensors"):
         load_model(folder, "sls")
+
+
+HEARS = SlsConfig(replace(FRONT_END, speaker_blocks=2), 8_000, 4_000, fc_hidden=6, speaker_weight=0.3)
+
+
+@pytest.fixture
+def sharing(tmp_path: Path) -> Path:
+    """A checkpoint whose front-end and speaker network are in the folder beside it."""
+    model = build_model(HEARS)
+    save_model(model, "sls", tmp_path / "ours", {}, torch.float32, frozen_in="shared")
+    frozen = {name: value for name, value in model.state_dict().items() if name.startswith(FROZEN)}
+    (tmp_path / "shared").mkdir()
+    ear = {name: value for name, value in frozen.items() if ".ear." in name}
+    save_file(ear, tmp_path / "shared" / "speaker.safetensors")
+    save_file({name: frozen[name] for name in frozen.keys() - ear}, tmp_path / "shared" / WEIGHTS)
+    return tmp_path / "ours"
+
+
+def all_of(folder: Path) -> dict[str, torch.Tensor]:
+    return {name: value for path in folder.glob("*.safetensors") for name, value in load_file(path).items()}
+
+
+def test_shared_parts_are_kept_once(sharing: Path) -> None:
+    own, shared = load_file(sharing / WEIGHTS), all_of(sharing.parent / "shared")
+    assert not any(name.startswith(FROZEN) for name in own)
+    assert not own.keys() & shared.keys()
+    model = load_model(sharing, "sls")
+    assert model.state_dict().keys() == own.keys() | shared.keys()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, (own | shared)[name])
+
+
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_who_hears_less_shares_the_same_file(sharing: Path, blocks: int) -> None:
+    sizes = replace(HEARS, front_end=replace(HEARS.front_end, speaker_blocks=blocks))
+    save_model(build_model(sizes), "sls", sharing.parent / "less", {}, frozen_in="shared")
+    model = load_model(sharing.parent / "less", "sls")
+    shared = all_of(sharing.parent / "shared")
+    same = [name for name in model.state_dict() if name.startswith(FROZEN)]
+    assert any(".ear.blocks.0." in name for name in same) == bool(blocks)
+    assert not any(".ear.blocks.1." in name for name in same)
+    for name in same:
+        torch.testing.assert_close(model.state_dict()[name], shared[name])
+
+
+def test_the_digest_is_of_shared_weights_too(sharing: Path) -> None:
+    before = weights_digest(sharing)
+    path = sharing.parent / "shared" / WEIGHTS
+    save_file({name: value + 1 for name, value in load_file(path).items()}, path)
+    assert weights_digest(sharing) != before
+
+
+def test_a_missing_or_strange_shared_folder_is_told(sharing: Path) -> None:
+    (sharing.parent / "shared").rename(sharing.parent / "elsewhere")
+    for ask in (weights_digest, lambda folder: load_model(folder, "sls")):
+        with pytest.raises(DetectorError, match=r"ours needs the weights in .*shared too"):
+            ask(sharing)
+    config = json.loads((sharing / CONFIG).read_text())
+    (sharing / CONFIG).write_text(json.dumps(config | {"frozen_in": "../shared"}))
+    with pytest.raises(DetectorError, match=r"names the folder beside it, not '\.\./shared'"):
+        load_model(sharing, "sls")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from detectors.head_start import HeadStartConfig
 from detectors.recipe import Recipe, read_recipe
 from detectors.train import Run, learning_rate_factor, train
 from detectors.views import Views, draw_odds
+from tests.detectors.speaker_wheel import network, wheel_of
 
 pytestmark = pytest.mark.usefixtures("on_the_cpu")
 
@@ -587,6 +589,36 @@ def test_textures_learn_from_a_corpus_of_their_own_too(folder: Path, tmp_path: P
             model.front_end(torch.from_numpy(np.stack(new_sounds(kind))[:, :8_000])).texture
             for kind in (True, False)
         ]
+    assert said[0].min() > said[1].max()
+
+
+def test_what_a_speaker_network_hears_is_learnt_from_and_judged(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel_of(tmp_path, network(), monkeypatch)
+    text = (folder / "recipe.yaml").read_text()
+    changes = {
+        "position_groups: 4}": "position_groups: 4, speaker_blocks: 1}",
+        "dim: 16, ": "dim: 16, speaker_weight: 0.5, ",
+        f"output_dir: {folder}/out": f"output_dir: {tmp_path}/out",
+        f"cache_dir: {folder}/cache": f"cache_dir: {tmp_path}/cache",
+        "steps: 30": "steps: 2\n"
+        f"speaker_start: {{views: 32, passes: 20, batch_size: 16, weights: {tmp_path}}}",
+        "evaluate_every: ": "evaluate_every: 2  # ",
+    }
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    train(read_recipe(path, ["fake_mamba"]))
+    model = load_model(tmp_path / "out" / "fake_mamba", "fake_mamba").eval()
+    speaker: Any = model.front_end.speaker
+    torch.testing.assert_close(
+        speaker.ear.stem.conv.weight, network()["blocks.0.conv.conv.weight"], atol=1e-3, rtol=1e-3
+    )
+    with torch.inference_mode():
+        said = [speaker(torch.from_numpy(np.stack(new_sounds(kind))[:, :8_000])) for kind in (True, False)]
     assert said[0].min() > said[1].max()
 
 
