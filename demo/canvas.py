@@ -60,7 +60,8 @@ def colour_bar(figure: Figure, axis: Axes, image: ScalarMappable, label: str) ->
 
 def webp(figure: Figure) -> bytes:
     """The figure as a WebP image."""
-    return _image(figure, format="webp", pil_kwargs={"quality": 88})
+    # Method 2 of 6: half the time of the usual 4 for 3 % more bytes.
+    return _image(figure, format="webp", pil_kwargs={"quality": 88, "method": 2})
 
 
 def png(figure: Figure) -> bytes:
