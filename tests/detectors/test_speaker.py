@@ -17,10 +17,10 @@ from detectors.frontends.speaker_init import init_ear, read_speaker_network
 from detectors.head_start import KeptFeatures
 from detectors.models import FakeMamba, Sls, build_model
 from detectors.speaker_start import SpeakerStart, learn, start_speaker
-from detectors.views import Views
+from tests.detectors.buzz_and_noise import WINDOW, BuzzAndNoise
 from tests.detectors.speaker_wheel import network, wheel_of
 
-RATE, WINDOW = 16_000, 4_800
+RATE = 16_000
 PLAIN = FrontEndConfig(1, 16, 2, 24, "log_mel", extractor_channels=16, position_kernel=8, position_groups=2)
 HEARS = replace(PLAIN, speaker_blocks=1)
 
@@ -151,26 +151,6 @@ def test_the_weights_come_from_the_released_file(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(speaker_init, "CHECKPOINT_SHA256", "0" * 64)
     with pytest.raises(DetectorError, match="not SpeechBrain's"):
         read_speaker_network(tmp_path)
-
-
-class BuzzAndNoise(Views):
-    """View k: a buzz of 150-300 Hz (bona fide) where k is odd, noise (spoof) where it is even."""
-
-    def __init__(self) -> None:
-        self.length = WINDOW
-
-    def __getitem__(self, k: int) -> tuple[Tensor, int]:
-        rng = np.random.default_rng(k)
-        wave = 0.1 * rng.standard_normal(WINDOW)
-        if k % 2:
-            wave = 0.1 * wave + 0.1 * (rng.uniform(150, 300) * np.arange(WINDOW) / RATE % 1)
-        return torch.from_numpy(wave.astype(np.float32)), k % 2
-
-    def label(self, k: int) -> int:
-        return k % 2
-
-    def source(self, k: int) -> str:
-        return "abc"[k // 4 % 3]
 
 
 def test_the_judge_learns_and_the_same_seed_gives_the_same(

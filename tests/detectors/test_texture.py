@@ -14,32 +14,12 @@ from detectors.frontends.texture import BINS, SEEN, Texture, fine_spectra
 from detectors.frontends.xlsr import XlsrFrontEnd
 from detectors.models import FakeMamba, Sls, build_model
 from detectors.texture_start import TextureStart, keep_views, start_textures
-from detectors.views import Views
+from tests.detectors.buzz_and_noise import WINDOW, BuzzAndNoise
 
-RATE, WINDOW = 16_000, 4_800
+RATE = 16_000
 PLAIN = FrontEndConfig(1, 16, 2, 24, "log_mel", extractor_channels=16, position_kernel=8, position_groups=2)
 TWO = replace(PLAIN, textures=1, phase_textures=1)
 FAKE_MAMBA = FakeMambaConfig(TWO, WINDOW, WINDOW, dim=16, layers=1, d_state=4, texture_weight=0.5)
-
-
-class BuzzAndNoise(Views):
-    """View k: a buzz of 150-300 Hz (bona fide) where k is odd, noise (spoof) where it is even."""
-
-    def __init__(self) -> None:
-        self.length = WINDOW
-
-    def __getitem__(self, k: int) -> tuple[Tensor, int]:
-        rng = np.random.default_rng(k)
-        wave = 0.1 * rng.standard_normal(WINDOW)
-        if k % 2:
-            wave = 0.1 * wave + 0.1 * (rng.uniform(150, 300) * np.arange(WINDOW) / RATE % 1)
-        return torch.from_numpy(wave.astype(np.float32)), k % 2
-
-    def label(self, k: int) -> int:
-        return k % 2
-
-    def source(self, k: int) -> str:
-        return "abc"[k // 4 % 3]
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ pytestmark = pytest.mark.usefixtures("on_the_cpu")
 
 ROOT = Path(__file__).parents[2]
 DETECTORS = ["sls", "fake_mamba"]
+#: Folders that a run writes into, by what the recipe calls them.
+PLACES = (("output", "out"), ("cache", "cache"))
 RECIPE = """
 manifest: {folder}/manifest.csv
 output_dir: {folder}/out
@@ -561,26 +563,30 @@ def test_a_head_start_alone_is_a_run(recipe: Recipe) -> None:
             torch.testing.assert_close(value, before[key], atol=1e-3, rtol=1e-3)
 
 
+def changed_recipe(folder: Path, tmp_path: Path, changes: dict[str, str]) -> Path:
+    """The recipe in `folder` with other words, and with folders of its own."""
+    text = (folder / "recipe.yaml").read_text()
+    folders = {f"{part}_dir: {folder}/{name}": f"{part}_dir: {tmp_path}/{name}" for part, name in PLACES}
+    for old, new in (changes | folders).items():
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
 def test_textures_learn_from_a_corpus_of_their_own_too(folder: Path, tmp_path: Path) -> None:
     noise = tmp_path / "copies"
     noise.mkdir()
     soundfile.write(noise / "copy.wav", sound(False, 99), 16_000, subtype="PCM_16")
     (noise / "list.csv").write_text("path,utt_id,label,split,source\ncopy.wav,copy,spoof,train,src0\n")
-    text = (folder / "recipe.yaml").read_text()
     changes = {
         "position_groups: 4}": "position_groups: 4, textures: 2}",
         "dim: 16, ": "dim: 16, texture_weight: 0.5, ",
-        f"output_dir: {folder}/out": f"output_dir: {tmp_path}/out",
-        f"cache_dir: {folder}/cache": f"cache_dir: {tmp_path}/cache",
         "steps: 30": "steps: 0\ntexture_start: {views: 32, passes: 20, batch_size: 16, "
         f"train: [{{protocol: {noise}/list.csv, phase: train}}]}}",
     }
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    path = tmp_path / "recipe.yaml"
-    path.write_text(text)
-    train(read_recipe(path, ["fake_mamba"]))
+    train(read_recipe(changed_recipe(folder, tmp_path, changes), ["fake_mamba"]))
     assert len(ClipCache(tmp_path / "cache" / "train")) == 12
     assert len(ClipCache(tmp_path / "cache" / "texture-train")) == 13
     model = load_model(tmp_path / "out" / "fake_mamba", "fake_mamba").eval()
@@ -596,22 +602,14 @@ def test_what_a_speaker_network_hears_is_learnt_from_and_judged(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheel_of(tmp_path, network(), monkeypatch)
-    text = (folder / "recipe.yaml").read_text()
     changes = {
         "position_groups: 4}": "position_groups: 4, speaker_blocks: 1}",
         "dim: 16, ": "dim: 16, speaker_weight: 0.5, ",
-        f"output_dir: {folder}/out": f"output_dir: {tmp_path}/out",
-        f"cache_dir: {folder}/cache": f"cache_dir: {tmp_path}/cache",
         "steps: 30": "steps: 2\n"
         f"speaker_start: {{views: 32, passes: 20, batch_size: 16, weights: {tmp_path}}}",
         "evaluate_every: ": "evaluate_every: 2  # ",
     }
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    path = tmp_path / "recipe.yaml"
-    path.write_text(text)
-    train(read_recipe(path, ["fake_mamba"]))
+    train(read_recipe(changed_recipe(folder, tmp_path, changes), ["fake_mamba"]))
     model = load_model(tmp_path / "out" / "fake_mamba", "fake_mamba").eval()
     speaker: Any = model.front_end.speaker
     torch.testing.assert_close(
