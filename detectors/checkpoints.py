@@ -6,7 +6,7 @@ are in the safetensors files of that one, once for several detectors. ALLM4ADD's
 """
 
 import json
-import re
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from detectors.audio import sha256_of
 from detectors.cards import NAMES
-from detectors.config import FrontEndConfig, config_from_dict, config_to_dict
+from detectors.config import config_from_dict, config_to_dict
 from detectors.errors import DetectorError
 from detectors.frontends.xlsr import XlsrFrontEnd
 from detectors.models import Countermeasure, FakeMamba, Sls, build_model
@@ -119,7 +119,7 @@ def load_model(folder: Path, detector: str) -> Sls | FakeMamba:
             "Save the checkpoint again with this version."
         ) from error
     model = build_model(sizes)
-    load_exactly(model, _read_weights(folder, sizes.front_end), folder)
+    load_exactly(model, _read_weights(folder, model.state_dict()), folder)
     return model.eval()
 
 
@@ -131,17 +131,12 @@ def config_of(folder: Path, detector: str) -> dict[str, Any]:
     return config
 
 
-def _read_weights(folder: Path, sizes: FrontEndConfig) -> dict[str, Tensor]:
-    """All of a checkpoint's weights, those that it shares among them.
-
-    A detector may have fewer blocks of the speaker network, or none, than are shared.
-    """
-    tensors = _read(folder / WEIGHTS)
+def _read_weights(folder: Path, wanted: Iterable[str]) -> dict[str, Tensor]:
+    """A checkpoint's own weights, all of them, and of those that it shares the wanted ones: a detector may
+    have fewer blocks of the speaker network, or none, than are shared."""
+    tensors, wanted = _read(folder / WEIGHTS), set(wanted)
     for shared in _shared(folder):
-        for name, value in _read(shared).items():
-            block = re.match(r"front_end\.speaker\.ear\.(?:blocks\.(\d+))?", name)
-            if not block or int(block[1] or 0) < sizes.speaker_blocks:
-                tensors[name] = value
+        tensors |= {name: value for name, value in _read(shared).items() if name in wanted}
     return tensors
 
 
@@ -151,16 +146,21 @@ def _shared(folder: Path) -> list[Path]:
     name = str(json.loads(path.read_text()).get("frozen_in", "")) if path.is_file() else ""
     if not name:
         return []
-    # A plain name: a checkpoint from elsewhere must not make us read files of its choosing.
-    if name != Path(name).name:
-        raise DetectorError(f"{path}: frozen_in names the folder beside it, not {name!r}.")
-    files = sorted((folder.parent / name).glob("*.safetensors"))
+    shared = folder_beside(folder, "frozen_in", name)
+    files = sorted(shared.glob("*.safetensors"))
     if not files:
         raise DetectorError(
-            f"{folder.name} needs the weights in {folder.parent / name} too, which are missing. Copy that "
-            "folder beside it."
+            f"{folder.name} needs the weights in {shared} too, which are missing. Copy that folder beside it."
         )
     return files
+
+
+def folder_beside(folder: Path, key: str, name: str) -> Path:
+    """The folder beside a checkpoint's that `key` in its config.json names. DetectorError for a path."""
+    # A plain name: a checkpoint from elsewhere must not make us read files of its choosing.
+    if name != Path(name).name:
+        raise DetectorError(f"{folder / CONFIG}: {key} names the folder beside it, not {name!r}.")
+    return folder.parent / name
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -186,7 +186,7 @@ def load_exactly(model: torch.nn.Module, tensors: dict[str, Tensor], source: Pat
 def load_front_end(front_end: XlsrFrontEnd, folder: Path) -> None:
     """Load only the front-end of one of our checkpoints, to start another detector from it."""
     prefix = "front_end."
-    tensors = _read_weights(folder, front_end.config)
+    tensors = _read_weights(folder, (prefix + name for name in front_end.state_dict()))
     load_exactly(front_end, {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}, folder)
 
 

@@ -83,12 +83,13 @@ class FakeMamba(nn.Module):
     def judge(self, features: Features) -> FakeMambaOutput:
         """The head alone, for a front-end that several heads share."""
         answer = self.head(features.final)
-        if features.texture is not None:
-            said = _both_ways(self.config.texture_weight * features.texture.float())
-            answer = answer._replace(logits=answer.logits + said)
-        if features.speaker is not None:
-            said = _both_ways(self.config.speaker_weight * features.speaker)
-            answer = answer._replace(logits=answer.logits + said)
+        beside = (
+            (self.config.texture_weight, features.texture),
+            (self.config.speaker_weight, features.speaker),
+        )
+        for weight, said in beside:
+            if said is not None:
+                answer = answer._replace(logits=answer.logits + _both_ways(weight * said.float()))
         return answer
 
 

@@ -10,6 +10,7 @@ from detectors.config import CONFIGS, DetectorConfig, config_from_dict
 from detectors.corpus import Corpus
 from detectors.devices import PRECISIONS
 from detectors.errors import DetectorError
+from detectors.frontends.speaker import BLOCKS
 from detectors.head_start import HeadStartConfig
 from detectors.speaker_start import SpeakerStart
 from detectors.texture_start import TextureStart
@@ -142,6 +143,8 @@ def _corpora(values: Any, path: Path) -> tuple[Corpus, ...]:
 def _check(recipe: Recipe, path: Path) -> None:
     if len({(m.front_end, m.window_samples, m.hop_samples) for m in recipe.models.values()}) > 1:
         raise DetectorError(f"{path}: detectors that train together need the same front-end and windows.")
+    if any(not 0 <= model.front_end.speaker_blocks <= BLOCKS for model in recipe.models.values()):
+        raise DetectorError(f"{path}: speaker_blocks is 0 to {BLOCKS}, as many as the speaker network has.")
     if not recipe.manifest and not (recipe.train and recipe.dev):
         raise DetectorError(f"{path} names nothing to learn from: give a manifest, or train and dev.")
     if not (recipe.evaluate_every or recipe.epochs):

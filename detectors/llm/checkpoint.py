@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from detectors.checkpoints import folder_beside
 from detectors.errors import DetectorError
 from detectors.llm.base import find_base
 from detectors.llm.config import AudioLlmConfig, audio_llm_config
@@ -126,10 +127,7 @@ def load_encoder(model: AudioLlm, folder: Path) -> None:
     A model that hears no textures takes the encoder of one that does, without them.
     """
     elsewhere = str(read_audio_llm_config(folder).get("encoder_in", ""))
-    # A plain name: a checkpoint from elsewhere must not make us read files of its choosing.
-    if elsewhere != Path(elsewhere).name:
-        raise DetectorError(f"{folder / CONFIG}: encoder_in names the folder beside it, not {elsewhere!r}.")
-    owner = folder.parent / elsewhere if elsewhere else folder
+    owner = folder_beside(folder, "encoder_in", elsewhere) if elsewhere else folder
     tensors = read_tensors(owner / WEIGHTS)
     if not model.config.heard_textures:
         tensors = {name: value for name, value in tensors.items() if not name.startswith("encoder.textures.")}
