@@ -151,16 +151,16 @@ FIGURES: dict[str, tuple[str, str, str]] = {
         "What opened each gate, moment by moment. The mean of a row over a window is that layer’s gate "
         "before it is squashed to 0–1.",
         "Bright means the layer was listened to at that moment. It does not mean that the moment is fake. "
-        "With the small weights, what a speaker network hears of the voice adds to the score; it has no part "
-        "in this map.",
+        "With the small weights, the larger part of the score is what a speaker network hears of the voice; "
+        "it has no part in this map.",
     ),
     "attention": (
         "Fake-Mamba: attention over time",
         "How much each moment counted in Fake-Mamba’s score. 1 is what each would get if all counted "
         "the same.",
-        "Attention says where the detector looked, not what it found there. With the small weights, what "
-        "smaller networks see in the fine spectrum and hear of the voice adds to the score; it has no part "
-        "in this curve.",
+        "Attention says where the detector looked, not what it found there. With the small weights, the "
+        "larger part of the score is what other networks see in the fine spectrum and hear of the voice; "
+        "they have no part in this curve.",
     ),
 }
 

@@ -69,8 +69,8 @@ _KINDS = {
 NAMES = tuple(_KINDS)
 _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the model card"
 _MINI_SHA256 = {
-    "sls": "39ce15c3541fec75a56c96ee931d1b41925ea11989e794957203d7ce278edb73",
-    "fake_mamba": "23eb87c2bf9331a7fb6e41cf4f4640295710611736b448149e4e402bda23777a",
+    "sls": "d5be0c3ddb5d8979a3f70add4f6ce6b462b104dfdf6260cafeb512ee86655afe",
+    "fake_mamba": "926d7c032f016fa6026e3b3d4006b9aff5a316b922f99b85e50076085d6ce95c",
     "allm4add": "0df8f9ad75f5acaec67ed108de533d5fb3a1a5acbbd42f1b413cbd8839b875ae",
 }
 _ALLM4ADD_FULL = CACHE / "allm4add-full"
@@ -94,16 +94,19 @@ def _mini(name: str, licence: str = "MIT", base: str = "", also: str = "") -> De
 
 
 CARDS: dict[tuple[str, str], DetectorCard] = {
-    ("sls", "mini"): _mini("sls", also=" A speaker network adds what it hears of the voice."),
+    ("sls", "mini"): _mini(
+        "sls", also=" The larger part of its score is what a speaker network hears of the voice."
+    ),
     ("fake_mamba", "mini"): _mini(
         "fake_mamba",
-        also=" Small networks add what they see in the fine spectrum and hear of the voice.",
+        also=" The larger part of its score is what other networks see in the fine spectrum and hear of the "
+        "voice.",
     ),
     ("allm4add", "mini"): _mini(
         "allm4add",
         "MIT; of the language model: Apache-2.0",
         "smollm2-135m-instruct",
-        " It is told, too, what a small network sees in the fine spectrum.",
+        " It is told, too, what small networks see in the fine spectrum and hear of the voice.",
     ),
     ("sls", "full"): DetectorCard(
         "sls",

@@ -1,8 +1,8 @@
 """Saving and loading our own checkpoints: a folder with model.safetensors and config.json.
 
-Where "frozen_in" in config.json names a folder beside it, the parts of the front-end that were not trained
-are in the safetensors files of that one, once for several detectors. ALLM4ADD's folder has an adapter too
-(see llm/checkpoint.py).
+Where "frozen_in" in config.json names a folder beside it, the weights that model.safetensors lacks are in
+the safetensors files of that one, once for several detectors. ALLM4ADD's folder has an adapter too, and of
+what is shared it takes the speaker network alone (see llm/checkpoint.py).
 """
 
 import json
@@ -27,8 +27,6 @@ from detectors.progress import Progress
 from detectors.whole_files import written_whole
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-#: What the names of the parts begin with that several detectors may share.
-FROZEN = ("front_end.model.", "front_end.speaker.ear.")
 
 
 def save_model(
@@ -41,18 +39,19 @@ def save_model(
 ) -> None:
     """Write weights (fp16 by default) and config; `extra` is kept beside the sizes in config.json.
 
-    frozen_in: name of the folder beside `folder` that has the FROZEN parts, which are then not written.
+    frozen_in: name of a folder beside `folder`; what its safetensors files have just so is not written again.
+    Raises DetectorError when it has none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous()
         for name, value in model.state_dict().items()
-        if not (frozen_in and name.startswith(FROZEN))
     }
     config = {"detector": detector, "model": config_to_dict(model.config), **extra}
     if frozen_in:
         config["frozen_in"] = frozen_in
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    tensors = without_shared(folder, tensors)
     # The weights come last and at once: where they are, the folder is whole.
     with written_whole(folder / WEIGHTS) as part:
         save_file(tensors, part)
@@ -132,12 +131,28 @@ def config_of(folder: Path, detector: str) -> dict[str, Any]:
 
 
 def _read_weights(folder: Path, wanted: Iterable[str]) -> dict[str, Tensor]:
-    """A checkpoint's own weights, all of them, and of those that it shares the wanted ones: a detector may
-    have fewer blocks of the speaker network, or none, than are shared."""
-    tensors, wanted = _read(folder / WEIGHTS), set(wanted)
-    for shared in _shared(folder):
-        tensors |= {name: value for name, value in _read(shared).items() if name in wanted}
-    return tensors
+    """A checkpoint's own weights, all of them, and of those that it shares the wanted ones that it lacks: a
+    detector may have fewer blocks of the speaker network, or none, than are shared."""
+    return read_shared(folder, wanted) | _read(folder / WEIGHTS)
+
+
+def without_shared(folder: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those of the tensors that the folder which a checkpoint's config.json names does not have just so."""
+    shared = read_shared(folder, tensors)
+    return {
+        name: value
+        for name, value in tensors.items()
+        if name not in shared or not torch.equal(shared[name].to(value.dtype), value)
+    }
+
+
+def read_shared(folder: Path, wanted: Iterable[str]) -> dict[str, Tensor]:
+    """The wanted ones of the weights that a checkpoint shares with others; none when it has all of its own.
+
+    Raises DetectorError when they are missing or damaged.
+    """
+    names = set(wanted)
+    return {name: value for file in _shared(folder) for name, value in _read(file).items() if name in names}
 
 
 def _shared(folder: Path) -> list[Path]:

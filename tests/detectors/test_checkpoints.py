@@ -10,7 +10,6 @@ from safetensors.torch import load_file, save_file
 
 from detectors.checkpoints import (
     CONFIG,
-    FROZEN,
     WEIGHTS,
     load_exactly,
     load_front_end,
@@ -166,16 +165,20 @@ def test_cut_weights_are_refused(folder):
 HEARS = SlsConfig(replace(FRONT_END, speaker_blocks=2), 8_000, 4_000, fc_hidden=6, speaker_weight=0.3)
 
 
+def is_shared(name: str) -> bool:
+    return name.startswith(("front_end.model.", "front_end.speaker."))
+
+
 @pytest.fixture
 def sharing(tmp_path: Path) -> Path:
     """A checkpoint whose front-end and speaker network are in the folder beside it."""
     model = build_model(HEARS)
-    save_model(model, "sls", tmp_path / "ours", {}, torch.float32, frozen_in="shared")
-    frozen = {name: value for name, value in model.state_dict().items() if name.startswith(FROZEN)}
+    shared = {name: value for name, value in model.state_dict().items() if is_shared(name)}
     (tmp_path / "shared").mkdir()
-    ear = {name: value for name, value in frozen.items() if ".ear." in name}
-    save_file(ear, tmp_path / "shared" / "speaker.safetensors")
-    save_file({name: frozen[name] for name in frozen.keys() - ear}, tmp_path / "shared" / WEIGHTS)
+    speaker = {name: value for name, value in shared.items() if ".speaker." in name}
+    save_file(speaker, tmp_path / "shared" / "speaker.safetensors")
+    save_file({name: shared[name] for name in shared.keys() - speaker}, tmp_path / "shared" / WEIGHTS)
+    save_model(model, "sls", tmp_path / "ours", {}, torch.float32, frozen_in="shared")
     return tmp_path / "ours"
 
 
@@ -185,7 +188,7 @@ def all_of(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_shared_parts_are_kept_once(sharing: Path) -> None:
     own, shared = load_file(sharing / WEIGHTS), all_of(sharing.parent / "shared")
-    assert not any(name.startswith(FROZEN) for name in own)
+    assert not any(is_shared(name) for name in own)
     assert not own.keys() & shared.keys()
     model = load_model(sharing, "sls")
     assert model.state_dict().keys() == own.keys() | shared.keys()
@@ -193,17 +196,31 @@ def test_shared_parts_are_kept_once(sharing: Path) -> None:
         torch.testing.assert_close(value, (own | shared)[name])
 
 
+def test_what_differs_from_the_shared_is_its_own(sharing: Path) -> None:
+    model = load_model(sharing, "sls")
+    with torch.no_grad():
+        model.front_end.speaker.judge[1].bias.add_(1)
+    save_model(model, "sls", sharing, {}, torch.float32, frozen_in="shared")
+    assert [name for name in load_file(sharing / WEIGHTS) if is_shared(name)] == [
+        "front_end.speaker.judge.1.bias"
+    ]
+    again = load_model(sharing, "sls").front_end.speaker.judge[1].bias
+    torch.testing.assert_close(again, model.front_end.speaker.judge[1].bias)
+
+
 @pytest.mark.parametrize("blocks", [0, 1])
 def test_who_hears_less_shares_the_same_file(sharing: Path, blocks: int) -> None:
     sizes = replace(HEARS, front_end=replace(HEARS.front_end, speaker_blocks=blocks))
-    save_model(build_model(sizes), "sls", sharing.parent / "less", {}, frozen_in="shared")
-    model = load_model(sharing.parent / "less", "sls")
     shared = all_of(sharing.parent / "shared")
-    same = [name for name in model.state_dict() if name.startswith(FROZEN)]
-    assert any(".ear.blocks.0." in name for name in same) == bool(blocks)
-    assert not any(".ear.blocks.1." in name for name in same)
-    for name in same:
-        torch.testing.assert_close(model.state_dict()[name], shared[name])
+    less = build_model(sizes)
+    less.load_state_dict({name: value for name, value in shared.items() if ".ear." in name}, strict=False)
+    save_model(less, "sls", sharing.parent / "less", {}, torch.float32, frozen_in="shared")
+    own = load_file(sharing.parent / "less" / WEIGHTS)
+    assert not any(".ear." in name for name in own)
+    assert any(".judge." in name for name in own) == bool(blocks)
+    model = load_model(sharing.parent / "less", "sls")
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, (shared | own)[name])
 
 
 def test_the_digest_is_of_shared_weights_too(sharing: Path) -> None:

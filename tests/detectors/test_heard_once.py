@@ -1,0 +1,68 @@
+"""What a frozen network heard is remembered for other detectors, and never mistaken for something else."""
+
+import torch
+from torch import Tensor, nn
+
+from detectors.frontends.heard_once import HeardOnce, Remembering, memory_of, remember_together
+
+
+class Counting(Remembering):
+    """Twice the wave, and how often it was asked."""
+
+    def __init__(self, factor: float = 2.0) -> None:
+        super().__init__()
+        self.factor, self.asked = nn.Parameter(torch.tensor(factor), requires_grad=False), 0
+
+    def listen(self, waveform: Tensor) -> Tensor:
+        self.asked += 1
+        return self.factor * waveform
+
+
+def test_networks_with_the_same_weights_hear_a_wave_once() -> None:
+    one, same, other = Counting(), Counting(), Counting(3.0)
+    for network in (one, same, other):
+        remember_together(nn.Sequential(network))
+    wave = torch.randn(2, 100)
+    with torch.inference_mode():
+        for network in (one, same, one):
+            torch.testing.assert_close(network(wave), 2 * wave)
+        torch.testing.assert_close(other(wave), 3 * wave)
+        assert (one.asked, same.asked, other.asked) == (1, 0, 1)
+        torch.testing.assert_close(same(wave + 1), 2 * wave + 2)  # another wave is another question
+        torch.testing.assert_close(same(wave[:1]), 2 * wave[:1])
+    assert same.asked == 2
+
+
+def test_while_something_learns_nothing_is_remembered() -> None:
+    network = Counting()
+    remember_together(network)
+    wave = torch.ones(1, 4)
+    with torch.inference_mode():
+        network(wave)
+    wave.requires_grad = True
+    network(wave).sum().backward()
+    torch.testing.assert_close(wave.grad, torch.full((1, 4), 2.0))
+    fresh = Counting()
+    with torch.inference_mode():
+        fresh(wave)
+        fresh(wave)
+    assert fresh.asked == 2  # no memory was given
+
+
+def test_only_the_latest_are_remembered() -> None:
+    memory, asked = HeardOnce(most=2), []
+
+    def listen(wave: Tensor) -> Tensor:
+        asked.append(float(wave[0]))
+        return wave
+
+    for value in (1.0, 2.0, 1.0, 3.0, 1.0, 2.0):
+        memory.recall(torch.tensor([value]), listen)
+    assert asked == [1.0, 2.0, 3.0, 2.0]
+
+
+def test_what_cannot_remember_is_left_alone() -> None:
+    remember_together(nn.Linear(2, 2))
+    remember_together(object())
+    assert memory_of(Counting()) is memory_of(Counting())
+    assert memory_of(Counting()) is not memory_of(Counting(5.0))
