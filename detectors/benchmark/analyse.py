@@ -16,6 +16,7 @@ from detectors.benchmark.clock import Way, race, tell
 from detectors.benchmark.rows import Row, rows_of
 from detectors.detection import Detection
 from detectors.errors import DetectorError
+from detectors.frontends.heard_once import forget_all
 from detectors.windows import tile
 
 DECODE, FIGURES, ALL = "decode", "figures", "all together"
@@ -80,13 +81,23 @@ def measure_analyse(
             return JudgedClip(clip, len(clip) / SAMPLE_RATE, found)
 
         ways: dict[str, Way] = {DECODE: partial(load_audio, path)}
-        ways |= {name: partial(detector.analyze, wave) for name, detector in detectors.items()}
+        ways |= {name: _afresh(partial(detector.analyze, wave)) for name, detector in detectors.items()}
         if draw is None:
-            ways[ALL] = lambda: judged(load_audio(path))
+            ways[ALL] = _afresh(lambda: judged(load_audio(path)))
         else:
             before = judged(wave)
             ways[FIGURES] = partial(draw, before, titles)
-            ways[ALL] = lambda: draw(judged(load_audio(path)), titles)
+            ways[ALL] = _afresh(lambda: draw(judged(load_audio(path)), titles))
         timings = race(ways, device, runs)
     case = f"{seconds:g} s clip, " + ("with figures" if draw else "without figures")
     return rows_of("analyse", sizes, case, timings, sound=seconds)
+
+
+def _afresh(way: Way) -> Way:
+    """The same, of a clip that no detector has heard yet."""
+
+    def done() -> object:
+        forget_all()
+        return way()
+
+    return done

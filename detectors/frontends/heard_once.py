@@ -8,8 +8,8 @@ from hashlib import sha256
 import torch
 from torch import Tensor, nn
 
-#: Batches that are remembered: a clip of five minutes, in batches of 8 windows that begin every 1.5 s.
-MOST = 25
+#: Of answers that one memory holds: what four Whisper layers make of 16 windows, the speaker network of 800.
+MOST_BYTES = 20_000_000
 
 
 class HeardOnce:
@@ -18,8 +18,8 @@ class HeardOnce:
     Two that ask for the same at the same time both compute it, which is no slower than without.
     """
 
-    def __init__(self, most: int = MOST) -> None:
-        self._most, self._lock = most, threading.Lock()
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most, self._lock = most_bytes, threading.Lock()
         self._known: OrderedDict[bytes, Tensor] = OrderedDict()
 
     def recall(self, waveform: Tensor, listen: Callable[[Tensor], Tensor]) -> Tensor:
@@ -32,17 +32,28 @@ class HeardOnce:
         with self._lock:
             self._known[key] = found
             self._known.move_to_end(key)
-            while len(self._known) > self._most:
+            while sum(known.nbytes for known in self._known.values()) > self._most:
                 self._known.popitem(last=False)
         return found
+
+    def forget(self) -> None:
+        """As if nothing had been asked yet."""
+        with self._lock:
+            self._known.clear()
 
 
 _MEMORIES: dict[str, HeardOnce] = {}
 
 
+def forget_all() -> None:
+    """Empty every memory of this process, for whoever measures how long hearing takes."""
+    for memory in _MEMORIES.values():
+        memory.forget()
+
+
 def memory_of(network: nn.Module) -> HeardOnce:
     """The memory that all frozen networks with these weights share in this process."""
-    digest = sha256()
+    digest = sha256(type(network).__name__.encode())
     for name, value in sorted(network.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().float().cpu().numpy().tobytes())
@@ -54,23 +65,26 @@ def remember_together(model: object) -> None:
     if isinstance(model, nn.Module):
         for part in model.modules():
             if isinstance(part, Remembering):
-                part.memory = memory_of(part)
+                part.memory = memory_of(part.hearing)
 
 
 class Remembering(nn.Module):
-    """A frozen network, waveform [b, s] -> [b, d], that may be asked the same by several detectors.
+    """A network that may be asked the same by several detectors: what it answers is a function of the
+    waveform [b, s] and of the weights of `hearing`.
 
     Without a memory, as while anything is trained, it listens each time.
     """
 
     memory: HeardOnce | None = None
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    @property
+    def hearing(self) -> nn.Module:
+        """The part whose weights decide the answer."""
+        return self
+
+    def recalled(self, waveform: Tensor, listen: Callable[[Tensor], Tensor]) -> Tensor:
+        """listen(waveform), from memory where it is there."""
         # What was heard in inference mode is of no use to gradients, and the other way round.
         if self.memory is None or not torch.is_inference_mode_enabled():
-            return self.listen(waveform)
-        return self.memory.recall(waveform, self.listen)
-
-    def listen(self, waveform: Tensor) -> Tensor:
-        """What `forward` answers, computed anew."""
-        raise NotImplementedError
+            return listen(waveform)
+        return self.memory.recall(waveform, listen)

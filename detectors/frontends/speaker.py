@@ -76,8 +76,11 @@ class SpeakerEar(Remembering):
         """As any module's, but its norms stay as they were learnt."""
         return super().train(False)
 
+    def forward(self, waveform: Tensor) -> Tensor:
+        return self.recalled(waveform, self._listen)
+
     @torch.no_grad()
-    def listen(self, waveform: Tensor) -> Tensor:
+    def _listen(self, waveform: Tensor) -> Tensor:
         # bf16 has too few bits for a power spectrum and for sums over time; autocast would use it.
         with torch.autocast(waveform.device.type, enabled=False):
             power = self.power(waveform.float())

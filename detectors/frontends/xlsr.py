@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from detectors.config import CONV_KERNELS, CONV_STRIDES, FrontEndConfig
+from detectors.frontends.heard_once import Remembering
 from detectors.frontends.log_mel import LogMelExtractor
 from detectors.frontends.signal_features import SignalFeatures
 from detectors.frontends.speaker import SpeakerJudge
@@ -27,13 +28,12 @@ class Features(NamedTuple):
     speaker: Tensor | None = None
 
 
-class XlsrFrontEnd(nn.Module):
+class XlsrFrontEnd(Remembering):
     """waveform [b, s] (16 kHz, in [-1, 1], not normalised) -> Features.
 
     The parts are those of transformers' Wav2Vec2Model. SLS sums the residual stream after each
     layer. With stable layer norm, `hidden_states[-1]` of transformers has already passed the final
-    norm, so the layers are run here, one by one. Nothing is kept between calls: requests may share
-    one loaded model at the same time.
+    norm, so the layers are run here, one by one. Requests may share one loaded model at the same time.
     """
 
     def __init__(self, config: FrontEndConfig) -> None:
@@ -74,8 +74,23 @@ class XlsrFrontEnd(nn.Module):
         speaker = None if self.speaker is None else self.speaker(waveform)
         return Features(self.finish(streams[-1]), streams, said, speaker)
 
+    @property
+    def hearing(self) -> nn.Module:
+        """What Features.layers come from, but for the signal's."""
+        return self.model
+
     def streams(self, waveform: Tensor) -> list[Tensor]:
         """Features.layers alone."""
+        if self.in_bf16 or self.memory is None:
+            streams = self._layers(waveform)
+        else:
+            streams = list(self.recalled(waveform, lambda wave: torch.stack(self._layers(wave))))
+        if self.signal is not None:
+            beside = self.signal(waveform)
+            streams = [torch.cat([x, beside], dim=-1) for x in streams]
+        return streams
+
+    def _layers(self, waveform: Tensor) -> list[Tensor]:
         model: Any = self.model  # transformers' submodules are typed loosely
         x, _ = model.feature_projection(model.feature_extractor(waveform).transpose(1, 2))
         if self.in_bf16:
@@ -85,9 +100,6 @@ class XlsrFrontEnd(nn.Module):
         for layer in model.encoder.layers:
             x = layer(x)
             streams.append(x)
-        if self.signal is not None:
-            beside = self.signal(waveform)
-            streams = [torch.cat([x, beside], dim=-1) for x in streams]
         return streams
 
     def finish(self, last: Tensor) -> Tensor:

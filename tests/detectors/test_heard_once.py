@@ -1,9 +1,13 @@
 """What a frozen network heard is remembered for other detectors, and never mistaken for something else."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from detectors.frontends.heard_once import HeardOnce, Remembering, memory_of, remember_together
+from detectors.config import FrontEndConfig
+from detectors.frontends.heard_once import HeardOnce, Remembering, forget_all, memory_of, remember_together
+from detectors.frontends.xlsr import XlsrFrontEnd
 
 
 class Counting(Remembering):
@@ -13,7 +17,10 @@ class Counting(Remembering):
         super().__init__()
         self.factor, self.asked = nn.Parameter(torch.tensor(factor), requires_grad=False), 0
 
-    def listen(self, waveform: Tensor) -> Tensor:
+    def forward(self, waveform: Tensor) -> Tensor:
+        return self.recalled(waveform, self._listen)
+
+    def _listen(self, waveform: Tensor) -> Tensor:
         self.asked += 1
         return self.factor * waveform
 
@@ -33,6 +40,26 @@ def test_networks_with_the_same_weights_hear_a_wave_once() -> None:
     assert same.asked == 2
 
 
+def test_front_ends_that_differ_beside_their_layers_share_these() -> None:
+    plain = FrontEndConfig(
+        1, 16, 2, 24, "log_mel", extractor_channels=16, position_kernel=8, position_groups=2
+    )
+    one, other = XlsrFrontEnd(plain).eval(), XlsrFrontEnd(replace(plain, signal=True, textures=1)).eval()
+    other.model.load_state_dict(one.model.state_dict())
+    wave = torch.randn(2, 8_000)
+    with torch.inference_mode():
+        alone, beside = one(wave), other(wave)
+        for front_end in (one, other):
+            remember_together(front_end)
+        forget_all()
+        one(wave)
+        other.model.feature_extractor.forward = None  # nothing is computed anew
+        again = other(wave)
+    torch.testing.assert_close(again.layers, beside.layers)
+    torch.testing.assert_close(again.final, beside.final)
+    torch.testing.assert_close(alone.layers[0], again.layers[0][..., :16])
+
+
 def test_while_something_learns_nothing_is_remembered() -> None:
     network = Counting()
     remember_together(network)
@@ -50,7 +77,7 @@ def test_while_something_learns_nothing_is_remembered() -> None:
 
 
 def test_only_the_latest_are_remembered() -> None:
-    memory, asked = HeardOnce(most=2), []
+    memory, asked = HeardOnce(most_bytes=8), []
 
     def listen(wave: Tensor) -> Tensor:
         asked.append(float(wave[0]))
@@ -59,6 +86,10 @@ def test_only_the_latest_are_remembered() -> None:
     for value in (1.0, 2.0, 1.0, 3.0, 1.0, 2.0):
         memory.recall(torch.tensor([value]), listen)
     assert asked == [1.0, 2.0, 3.0, 2.0]
+    memory.forget()
+    memory.recall(torch.tensor([2.0]), listen)
+    assert asked[-1] == 2.0
+    assert len(asked) == 5
 
 
 def test_what_cannot_remember_is_left_alone() -> None:
