@@ -106,7 +106,7 @@ CARDS: dict[tuple[str, str], DetectorCard] = {
         "allm4add",
         "MIT; of the language model: Apache-2.0",
         "smollm2-135m-instruct",
-        " It is told, too, what small networks see in the fine spectrum and hear of the voice.",
+        " It is told, too, what a small network sees in the fine spectrum.",
     ),
     ("sls", "full"): DetectorCard(
         "sls",
