@@ -47,7 +47,7 @@ def start_speaker(
         return ear(waves)[:, None, None]
 
     write = partial(write_kept, folder, views, config.views, heard)
-    made_once(folder, f"{made_from} {config.views} {len(ear.blocks)}", write)
+    made_once(folder, f"{made_from} {config.views} {ear.channels}", write)
     learn(judge, KeptFeatures(folder, by_source=True), config, seed)
 
 

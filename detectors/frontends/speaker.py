@@ -63,7 +63,7 @@ class SpeakerEar(Remembering):
         self.channels = [STEM_WIDTH, ENTRY_WIDTH]
         self.blocks, self.narrow, width = nn.ModuleList(), nn.ModuleList(), ENTRY_WIDTH
         for layers, dilation in LAYERS[:blocks]:
-            if self.blocks:  # what leaves a block enters the next one at half the width
+            if self.blocks:  # what leaves one enters the next at half the width
                 self.narrow.append(Pointwise(width, width // 2, bias=False))
                 width //= 2
             self.blocks.append(DenseBlock(width, layers, dilation))
@@ -87,14 +87,12 @@ class SpeakerEar(Remembering):
             spoken = spoken_frames(power)
             stages = [self.stem(self.spectra(power))]
             stages.append(self.entry_norm(self.entry(stages[-1])).relu())
-            x = stages[-1]
-            for number, block in enumerate(self.blocks):
-                stages.append(block(self.narrow[number - 1](x) if number else x))
-                x = stages[-1]
+            for narrow, block in zip((nn.Identity(), *self.narrow), self.blocks, strict=True):
+                stages.append(block(narrow(stages[-1])))
             # The stem has frames of 10 ms; from the entry on they are of 20 ms.
-            return torch.cat(
-                [_statistics(x, spoken[:, :: 2 if n else 1]) for n, x in enumerate(stages)], dim=1
-            )
+            found = [_statistics(stages[0], spoken)]
+            found += [_statistics(stage, spoken[:, ::2]) for stage in stages[1:]]
+            return torch.cat(found, dim=1)
 
     def power(self, waveform: Tensor) -> Tensor:
         """waveform [b, s] -> power of the HEARD_BINS, [b, t, HEARD_BINS], t frames of 10 ms."""
