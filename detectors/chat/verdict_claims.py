@@ -51,7 +51,7 @@ _ACCORDING = re.compile(r"^\s*,?\s*(?:according to|for|by|says?)\s*$", re.IGNORE
 _CERTAINTY = re.compile(
     r"\b(?:certain(?:ly)?|definite(?:ly)?|undoubtedly|surely|no doubt|without (?:a |any )?doubt|"
     r"proo?f|proves?|proven|guaranteed?|absolutely|for sure|conclusive(?:ly)?|always right|clearly|"
-    r"obviously)(?!-)\b|\b100 %(?! of the clip is speech)",
+    r"obviously)(?!-)\b|(?<!speech fills )\b100 %(?! of the clip is speech)",
     re.IGNORECASE,
 )
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detectors.chat.acoustics import Measured
@@ -284,6 +284,7 @@ def test_every_answer_that_is_learnt_passes(seed: int) -> None:
             assert not wrong, (exchange, wrong, lines(conversation.sheet))
 
 
+@example(1092)  # speech throughout: "fills 100 %"
 @settings(max_examples=60, deadline=None)
 @given(SEEDS)
 def test_every_variant_of_every_answer_passes(seed: int) -> None:

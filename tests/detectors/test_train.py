@@ -613,7 +613,7 @@ def test_what_a_speaker_network_hears_is_learnt_from_and_judged(
     model = load_model(tmp_path / "out" / "fake_mamba", "fake_mamba").eval()
     speaker: Any = model.front_end.speaker
     torch.testing.assert_close(
-        speaker.ear.stem.conv.weight, network()["blocks.0.conv.conv.weight"], atol=1e-3, rtol=1e-3
+        speaker.ear.stem.enter.weight, network()["head.conv1.weight"], atol=1e-3, rtol=1e-3
     )
     with torch.inference_mode():
         said = [speaker(torch.from_numpy(np.stack(new_sounds(kind))[:, :8_000])) for kind in (True, False)]
