@@ -112,7 +112,8 @@ def _loaded(
     if checkpoint is None:
         _verify(card, digest)
     model = load_countermeasure(folder, card.name, device, progress)
-    remember_together(model)
+    if config.get("frozen_in"):  # nobody else hears with weights that are its own
+        remember_together(model)
     fits = Calibration.of_config(config), _version(digest), device, LongClips.of_config(config)
     return Detector(card, model, *fits, _familiar(card, folder, model))
 

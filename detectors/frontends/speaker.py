@@ -17,10 +17,11 @@ from torchaudio.compliance.kaldi import get_mel_banks
 
 from detectors.audio import SAMPLE_RATE
 from detectors.frontends.heard_once import Remembering
+from detectors.frontends.log_mel import HOP
 from detectors.frontends.signal_features import levelled
 
 #: The spectra that the network was trained on are Kaldi's: 25 ms every 10 ms, in 80 bands from 20 Hz.
-FRAME, HOP, N_FFT, BANDS, LOWEST_HZ = 400, 160, 512, 80, 20.0
+FRAME, N_FFT, BANDS, LOWEST_HZ = 400, 512, 80, 20.0
 PRE_EMPHASIS, FLOOR = 0.97, float(torch.finfo(torch.float32).eps)
 #: Bins of 31.25 Hz below 4 kHz.
 HEARD_BINS = 128

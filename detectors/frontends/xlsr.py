@@ -57,7 +57,7 @@ class XlsrFrontEnd(Remembering):
             # would round twice.
             if isinstance(module, nn.Linear | nn.Conv1d) and not hasattr(module, "parametrizations"):
                 module.to(torch.bfloat16)
-        self.in_bf16 = True
+        self.in_bf16, self.memory = True, None  # what others heard in fp32 is not what this one hears
 
     def forward(self, waveform: Tensor) -> Features:
         if not self.in_bf16:
@@ -81,7 +81,7 @@ class XlsrFrontEnd(Remembering):
 
     def streams(self, waveform: Tensor) -> list[Tensor]:
         """Features.layers alone."""
-        if self.in_bf16 or self.memory is None:
+        if self.memory is None:
             streams = self._layers(waveform)
         else:
             streams = list(self.recalled(waveform, lambda wave: torch.stack(self._layers(wave))))

@@ -65,8 +65,7 @@ def save_audio_llm(
         for part, module in parts.items()
         for name, value in module.state_dict().items()
     }
-    shared_names = {_shared_name(name): value.to(dtype) for name, value in own.items()}
-    lacking = without_shared(folder, shared_names).keys()
+    lacking = without_shared(folder, {_shared_name(name): value.to(dtype) for name, value in own.items()})
     own = {name: value for name, value in own.items() if _shared_name(name) in lacking}
     write_tensors(folder / WEIGHTS, own, dtype)
 
@@ -144,7 +143,7 @@ def load_encoder(model: AudioLlm, folder: Path) -> None:
     if not model.config.heard_textures:
         tensors = {name: value for name, value in tensors.items() if not name.startswith("encoder.textures.")}
     if model.encoder.speaker is None:
-        tensors = {name: value for name, value in tensors.items() if not name.startswith("encoder.speaker.")}
+        tensors = {name: value for name, value in tensors.items() if not name.startswith(_SPEAKER)}
     else:
         names = {
             _shared_name(_SPEAKER + name): _SPEAKER + name for name in model.encoder.speaker.state_dict()

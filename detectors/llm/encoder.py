@@ -81,9 +81,13 @@ class ShortWhisper(nn.Module):
 
     def _said(self, waveform: Tensor) -> list[Tensor]:
         """waveform [b, s] -> log-odds [b] of bona fide: of each texture, of the speaker network's judge."""
-        seen = fine_spectra(waveform) if self.textures else waveform
-        judged = [texture(seen) for texture in self.textures]
-        return judged if self.speaker is None else [*judged, self.speaker(waveform)]
+        said = []
+        if self.textures:
+            seen = fine_spectra(waveform)
+            said += [texture(seen) for texture in self.textures]
+        if self.speaker is not None:
+            said.append(self.speaker(waveform))
+        return said
 
     def log_mel(self, waveform: Tensor) -> Tensor:
         """waveform [b, s] -> [b, bands, s // 160], on Whisper's scale."""

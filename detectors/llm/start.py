@@ -72,14 +72,14 @@ def _load_judges(model: AudioLlm, folder: str) -> None:
     for own, texture in zip(wanted, found, strict=False):
         own.load_state_dict(texture.state_dict())
     if speaker is not None:
-        blocks = front_end.config.speaker_blocks if front_end else 0
-        if front_end is None or front_end.speaker is None or blocks != model.config.heard_speaker:
+        theirs, blocks = (front_end.speaker, front_end.config.speaker_blocks) if front_end else (None, 0)
+        if theirs is None or blocks != model.config.heard_speaker:
             raise DetectorError(
                 f"The recipe's model hears {model.config.heard_speaker} blocks of a speaker network, but "
                 f"{folder or 'no checkpoint'} has {blocks}. As heard_from, name a checkpoint of Fake-Mamba "
                 "trained with as many speaker_blocks."
             )
-        speaker.load_state_dict(front_end.speaker.state_dict())
+        speaker.load_state_dict(theirs.state_dict())
 
 
 def _sizes(values: dict[str, Any]) -> AudioLlmConfig:

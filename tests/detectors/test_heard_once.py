@@ -1,13 +1,17 @@
 """What a frozen network heard is remembered for other detectors, and never mistaken for something else."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from detectors.cards import ASSETS
+from detectors.checkpoints import load_model, save_model
 from detectors.config import FrontEndConfig
 from detectors.frontends.heard_once import HeardOnce, Remembering, forget_all, memory_of, remember_together
 from detectors.frontends.xlsr import XlsrFrontEnd
+from detectors.registry import load_detector
 
 
 class Counting(Remembering):
@@ -58,6 +62,19 @@ def test_front_ends_that_differ_beside_their_layers_share_these() -> None:
     torch.testing.assert_close(again.layers, beside.layers)
     torch.testing.assert_close(again.final, beside.final)
     torch.testing.assert_close(alone.layers[0], again.layers[0][..., :16])
+    other.use_bf16()
+    assert other.memory is None
+
+
+def test_detectors_that_share_weights_share_what_they_heard(tmp_path: Path) -> None:
+    one, other = (load_detector(name, device="cpu").model.front_end for name in ("sls", "fake_mamba"))
+    assert one.memory is not None
+    assert one.memory is other.memory
+    assert one.speaker.ear.memory is other.speaker.ear.memory is not None
+    save_model(load_model(ASSETS / "fake_mamba-mini", "fake_mamba"), "fake_mamba", tmp_path, {})
+    alone = load_detector("fake_mamba", checkpoint=tmp_path, device="cpu").model.front_end
+    assert alone.memory is None
+    assert alone.speaker.ear.memory is None
 
 
 def test_while_something_learns_nothing_is_remembered() -> None:

