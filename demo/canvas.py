@@ -4,8 +4,10 @@ Margins are in inches, because matplotlib's own layouts take as long as the draw
 """
 
 import io
+from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -35,13 +37,18 @@ def axes_at(figure: Figure, left: float, bottom: float, right: float, top: float
     return figure.add_axes(place, **how)
 
 
-def quiet(axis: Axes) -> None:
-    """Small, plain ticks and labels; lines on the left and beneath only."""
+def quiet(axis: Axes, spines: Collection[str] = ("left", "bottom")) -> None:
+    """Small, plain ticks and labels, and few of them along the time; lines on the left and beneath only.
+
+    A title stays where it is put: looking for room above it means laying every tick out once more.
+    """
+    axis.set_title("", y=1)
+    axis.locator_params(axis="x", nbins=6)
     axis.tick_params(labelsize=8, colors=INK, length=3)
     axis.xaxis.label.set(fontsize=8.5, color=INK)
     axis.yaxis.label.set(fontsize=8.5, color=INK)
     for side, spine in axis.spines.items():
-        spine.set(visible=side in ("left", "bottom"), color="#94a3b8")
+        spine.set(visible=side in spines, color="#94a3b8")
 
 
 def colour_bar(figure: Figure, axis: Axes, image: ScalarMappable, label: str) -> None:
@@ -52,10 +59,21 @@ def colour_bar(figure: Figure, axis: Axes, image: ScalarMappable, label: str) ->
     axis.set_position(
         (LEFT / width, BOTTOM / height, (width - LEFT - outer) / width, (height - BOTTOM - TOP) / height)
     )
-    bar = figure.colorbar(image, cax=axes_at(figure, width - inner - BAR, BOTTOM, inner, TOP))
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=7.5, colors=INK, length=2)
-    bar.set_label(label, fontsize=8, color=INK)
+    low, high = image.get_clim()
+    bar = axes_at(figure, width - inner - BAR, BOTTOM, inner, TOP)
+    # As figure.colorbar draws it, in two thirds of its time.
+    bar.imshow(
+        np.linspace(low, high, 256)[:, None], aspect="auto", origin="lower", cmap=image.cmap,
+        extent=(0, 1, low, high),
+    )  # fmt: skip
+    bar.spines[:].set_visible(False)
+    bar.yaxis.tick_right()
+    bar.yaxis.set_label_position("right")
+    bar.tick_params(labelsize=7.5, colors=INK, length=2)
+    bar.set(xticks=[])
+    bar.set_title("", y=1)
+    bar.locator_params(axis="y", nbins=6)
+    bar.set_ylabel(label, fontsize=8, color=INK)
 
 
 def webp(figure: Figure) -> bytes:

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from demo.canvas import (
@@ -50,25 +49,18 @@ def timeline(wave: np.ndarray, rows: Mapping[str, Sequence[Window]], wide: bool 
     wave: [s], 16 kHz. rows: title -> windows. wide: for a screen that has the room.
     """
     seconds = len(wave) / SAMPLE_RATE
-    figure, axes = _rows(WIDE if wide else NARROW, len(rows))
+    figure, axis, beneath = _timeline_axes(WIDE if wide else NARROW, len(rows))
     low, high = envelope(wave)
     times = (np.arange(len(low)) + 0.5) / len(low) * seconds
-    axes[0].fill_between(times, low, high, color="#475569", linewidth=0.4)
+    axis.fill_between(times, low, high, color="#475569", linewidth=0.4)
     peak = max(0.02, 1.05 * float(max(high.max(), -low.min())))
-    axes[0].set(ylim=(-peak, peak), ylabel="Amplitude")
-    axes[0].locator_params(axis="y", nbins=3)
-    for axis, (title, windows) in zip(axes[1:], rows.items(), strict=True):
-        cells = window_cells(windows, seconds)
-        axis.imshow(
-            cells[None], aspect="auto", cmap=VERDICT_COLOURS, vmin=0, vmax=1, extent=(0, seconds, 0, 1)
-        )
-        axis.set(yticks=[])
-        axis.set_title(title, fontsize=8, color=INK, loc="left", pad=2)
-    for axis in axes:
-        quiet(axis)
-    axes[-1].set(xlim=(0, seconds), xlabel="Time (s)")
-    if rows:
+    axis.set(ylim=(-peak, peak), ylabel="Amplitude", xlim=(0, seconds))
+    axis.locator_params(axis="y", nbins=3)
+    if beneath:
+        axis.tick_params(axis="x", bottom=False, labelbottom=False)
+        _verdict_rows(beneath, rows, seconds)
         _verdict_key(figure)
+    (beneath or axis).set_xlabel("Time (s)")
     return figure
 
 
@@ -248,18 +240,35 @@ def mel_bank(bands: int, frame: int) -> np.ndarray:
 AMPLITUDES, WAVEFORM, ROW, GAP, KEY = 0.72, 0.95, 0.2, 0.24, 0.36
 
 
-def _rows(width: float, count: int) -> tuple[Figure, list[Axes]]:
-    """A figure with axes for a waveform and, beneath it, `count` rows with the same time axis."""
+def _timeline_axes(width: float, count: int) -> tuple[Figure, Axes, Axes | None]:
+    """A figure with axes for a waveform and, where there are rows, axes for all of them beneath it.
+
+    One set of axes for all rows: axes, with their ticks, are what takes matplotlib long.
+    """
     below = BOTTOM + (KEY if count else 0)
     height = TOP + WAVEFORM + count * (GAP + ROW) + below
     figure = Figure(figsize=(width, height))
-    axes = [axes_at(figure, AMPLITUDES, height - TOP - WAVEFORM, RIGHT, TOP)]
-    for row in range(count):
-        bottom = below + (count - 1 - row) * (GAP + ROW)
-        axes.append(axes_at(figure, AMPLITUDES, bottom, RIGHT, height - bottom - ROW, sharex=axes[0]))
-    for axis in axes[:-1]:
-        axis.tick_params(labelbottom=False)
-    return figure, axes
+    axis = axes_at(figure, AMPLITUDES, height - TOP - WAVEFORM, RIGHT, TOP)
+    quiet(axis)
+    if not count:
+        return figure, axis, None
+    beneath = axes_at(figure, AMPLITUDES, below, RIGHT, TOP + WAVEFORM, sharex=axis)
+    quiet(beneath)
+    return figure, axis, beneath
+
+
+def _verdict_rows(axis: Axes, rows: Mapping[str, Sequence[Window]], seconds: float) -> None:
+    """The rows from the top down, each beneath its title; heights are inches."""
+    top = len(rows) * (GAP + ROW)
+    for place, (title, windows) in enumerate(rows.items(), start=1):
+        bottom = top - place * (GAP + ROW)
+        axis.imshow(
+            window_cells(windows, seconds)[None], aspect="auto", cmap=VERDICT_COLOURS, vmin=0, vmax=1,
+            extent=(0, seconds, bottom, bottom + ROW),
+        )  # fmt: skip
+        axis.text(0, bottom + ROW + 0.03, title, fontsize=8, color=INK)
+    axis.set(ylim=(0, top), yticks=[])
+    axis.spines["left"].set_visible(False)
 
 
 def frequency_ticks(axis: Axes) -> None:
@@ -280,9 +289,7 @@ def _spectrogram(figure: Figure, axis: Axes, db: np.ndarray, seconds: float, top
 def _verdict_key(figure: Figure) -> None:
     """What the colours mean, at the foot of the figure."""
     width, height = figure.get_size_inches()
-    place = axes_at(figure, 0.15 * width, 0.24, 0.15 * width, height - 0.31)
-    mappable = ScalarMappable(Normalize(0, 1), VERDICT_COLOURS)
-    bar = figure.colorbar(mappable, cax=place, orientation="horizontal", ticks=[0, 0.5, 1])
-    bar.outline.set_visible(False)
-    bar.ax.set_xticklabels(["0 human voice", "0.5", "1 machine-made"])
-    bar.ax.tick_params(labelsize=8, colors=INK, length=2)
+    axis = axes_at(figure, 0.15 * width, 0.24, 0.15 * width, height - 0.31)
+    axis.imshow(np.linspace(0, 1, 256)[None], aspect="auto", cmap=VERDICT_COLOURS, extent=(0, 1, 0, 1))
+    quiet(axis, spines=())
+    axis.set(xticks=[0, 0.5, 1], xticklabels=["0 human voice", "0.5", "1 machine-made"], yticks=[])

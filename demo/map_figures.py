@@ -68,8 +68,8 @@ def curves(found: Sequence[Faithfulness], names: Sequence[str], wide: bool = Fal
                 markersize=3, linewidth=1.3, label=name,
             )  # fmt: skip
         axis.set(xlim=(0, 1), ylim=(0, None), ylabel="Score moved by")
-        axis.set_title(title, fontsize=8, loc="left", pad=3)
         quiet(axis)
+        axis.set_title(title, fontsize=8, loc="left", pad=3)
     beneath.set_xlabel("Share of the clip")
     beneath.xaxis.set_major_formatter(PercentFormatter(1))
     figure.legend(

@@ -50,10 +50,13 @@ def test_one_suspicious_window_in_hours_stays_visible() -> None:
 def test_timeline_has_a_row_for_each_detector_in_fixed_colours() -> None:
     rows = {"SLS": [window(0, 2, 0.9)], "Fake-Mamba": [window(0, 2, 0.1)]}
     figure = figures.timeline(speech_like(2), rows)
-    titles = [axis.get_title(loc="left") for axis in figure.axes[1:3]]
-    assert titles == ["SLS", "Fake-Mamba"]
-    for axis in figure.axes[1:3]:
-        assert axis.images[0].get_clim() == (0, 1)
+    axis = figure.axes[1]
+    assert [each.get_text() for each in axis.texts] == ["SLS", "Fake-Mamba"]
+    assert [image.get_clim() for image in axis.images] == [(0, 1)] * 2
+    assert [image.get_array().mean() for image in axis.images] == pytest.approx([0.9, 0.1])
+    heights = [axis.texts[0].get_position()[1], *axis.images[0].get_extent()[3:1:-1]]
+    heights += [axis.texts[1].get_position()[1], *axis.images[1].get_extent()[3:1:-1]]
+    assert heights == sorted(heights, reverse=True)  # each row beneath its own title
 
 
 def test_timeline_without_any_detector_shows_the_waveform() -> None:
