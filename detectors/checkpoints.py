@@ -1,8 +1,8 @@
 """Saving and loading our own checkpoints: a folder with model.safetensors and config.json.
 
 Where "frozen_in" in config.json names a folder beside it, the weights that model.safetensors lacks are in
-the safetensors files of that one, once for several detectors. ALLM4ADD's folder has an adapter too, and of
-what is shared it takes the speaker network alone (see llm/checkpoint.py).
+the safetensors files of that one, once for several detectors. ALLM4ADD's folder has an adapter too (see
+llm/checkpoint.py).
 """
 
 import json
@@ -51,7 +51,7 @@ def save_model(
     if frozen_in:
         config["frozen_in"] = frozen_in
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-    tensors = without_shared(folder, tensors)
+    tensors = _without_shared(folder, tensors)
     # The weights come last and at once: where they are, the folder is whole.
     with written_whole(folder / WEIGHTS) as part:
         save_file(tensors, part)
@@ -133,12 +133,12 @@ def config_of(folder: Path, detector: str) -> dict[str, Any]:
 def _read_weights(folder: Path, wanted: Iterable[str]) -> dict[str, Tensor]:
     """A checkpoint's own weights, all of them, and of those that it shares the wanted ones that it lacks: a
     detector may have fewer blocks of the speaker network, or none, than are shared."""
-    return read_shared(folder, wanted) | _read(folder / WEIGHTS)
+    return _read_shared(folder, wanted) | _read(folder / WEIGHTS)
 
 
-def without_shared(folder: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _without_shared(folder: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Those of the tensors that the folder which a checkpoint's config.json names does not have just so."""
-    shared = read_shared(folder, tensors)
+    shared = _read_shared(folder, tensors)
     return {
         name: value
         for name, value in tensors.items()
@@ -146,7 +146,7 @@ def without_shared(folder: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor
     }
 
 
-def read_shared(folder: Path, wanted: Iterable[str]) -> dict[str, Tensor]:
+def _read_shared(folder: Path, wanted: Iterable[str]) -> dict[str, Tensor]:
     """The wanted ones of the weights that a checkpoint shares with others; none when it has all of its own.
 
     Raises DetectorError when they are missing or damaged.

@@ -2,8 +2,7 @@
 
 A checkpoint folder has config.json (with "audio_llm": the sizes), model.safetensors (projector and audio
 encoder) and, with LoRA, peft's adapter_config.json and adapter_model.safetensors. Where "encoder_in" names
-a folder beside it, the encoder is that one's, and is kept there alone. Where "frozen_in" does, the speaker
-network is in that one, once for all detectors.
+a folder beside it, the encoder is that one's, and is kept there alone.
 """
 
 import json
@@ -18,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from detectors.checkpoints import folder_beside, read_shared, without_shared
+from detectors.checkpoints import folder_beside
 from detectors.errors import DetectorError
 from detectors.llm.base import find_base
 from detectors.llm.config import AudioLlmConfig, audio_llm_config
@@ -27,8 +26,6 @@ from detectors.progress import Progress
 from detectors.whole_files import written_whole
 
 WEIGHTS, CONFIG, ADAPTER = "model.safetensors", "config.json", "adapter_model.safetensors"
-#: The speaker network's names, here and in what detectors share.
-_SPEAKER, _SHARED_SPEAKER = "encoder.speaker.", "front_end.speaker."
 
 
 def save_audio_llm(
@@ -37,16 +34,15 @@ def save_audio_llm(
     extra: dict[str, Any],
     dtype: torch.dtype = torch.float16,
     encoder_in: str = "",
-    frozen_in: str = "",
 ) -> None:
     """Write what was trained and the encoder, in fp16 by default; `extra` stands in config.json too.
 
     encoder_in: name of the folder beside `folder` that has the same encoder, which is then not written.
-    frozen_in: of the one that has the same speaker network, which is then not written again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config = {**extra, "audio_llm": asdict(model.config)}
-    config |= {key: name for key, name in (("encoder_in", encoder_in), ("frozen_in", frozen_in)) if name}
+    if encoder_in:
+        config["encoder_in"] = encoder_in
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     if model.config.lora:
         write_tensors(
@@ -65,14 +61,7 @@ def save_audio_llm(
         for part, module in parts.items()
         for name, value in module.state_dict().items()
     }
-    lacking = without_shared(folder, {_shared_name(name): value.to(dtype) for name, value in own.items()})
-    own = {name: value for name, value in own.items() if _shared_name(name) in lacking}
     write_tensors(folder / WEIGHTS, own, dtype)
-
-
-def _shared_name(name: str) -> str:
-    """What a weight is called in what detectors share: only the speaker network's have another name there."""
-    return _SHARED_SPEAKER + name.removeprefix(_SPEAKER) if name.startswith(_SPEAKER) else name
 
 
 def read_audio_llm_config(folder: Path) -> dict[str, Any]:
@@ -135,21 +124,13 @@ def load_audio_llm(
 def load_encoder(model: AudioLlm, folder: Path) -> None:
     """Load the audio encoder of a checkpoint folder into a model of the same sizes.
 
-    A model that hears no textures or no speaker network takes the encoder of one that does, without them.
+    A model that hears no textures takes the encoder of one that does, without them.
     """
     elsewhere = str(read_audio_llm_config(folder).get("encoder_in", ""))
     owner = folder_beside(folder, "encoder_in", elsewhere) if elsewhere else folder
     tensors = read_tensors(owner / WEIGHTS)
     if not model.config.heard_textures:
         tensors = {name: value for name, value in tensors.items() if not name.startswith("encoder.textures.")}
-    if model.encoder.speaker is None:
-        tensors = {name: value for name, value in tensors.items() if not name.startswith(_SPEAKER)}
-    else:
-        names = {
-            _shared_name(_SPEAKER + name): _SPEAKER + name for name in model.encoder.speaker.state_dict()
-        }
-        shared = read_shared(owner, names)
-        tensors = {names[name]: value.float() for name, value in shared.items()} | tensors
     load_part(model.encoder, tensors, "encoder.", owner)
 
 

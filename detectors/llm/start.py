@@ -43,7 +43,7 @@ def build_model(recipe: LlmRecipe, device: str = "cpu") -> AudioLlm:
             load_encoder(model, Path(recipe.encoder.partition(":")[2]))
         else:
             model.encoder.load_whisper(tensors, layers)
-            _load_judges(model, recipe.heard_from)
+            _load_textures(model, recipe.textures)
     return model
 
 
@@ -56,30 +56,20 @@ def make_ready(model: AudioLlm, recipe: LlmRecipe) -> None:
         model.causal_lm.gradient_checkpointing_enable({"use_reentrant": False})
 
 
-def _load_judges(model: AudioLlm, folder: str) -> None:
-    """The textures and the speaker network that it hears, from a checkpoint of Fake-Mamba; of the textures
-    with phases the first ones."""
-    wanted, speaker = list(model.encoder.textures), model.encoder.speaker
-    if not wanted and speaker is None:
+def _load_textures(model: AudioLlm, folder: str) -> None:
+    """The textures that it hears, from a checkpoint of Fake-Mamba, of those with phases the first ones."""
+    wanted = list(model.encoder.textures)
+    if not wanted:
         return
     front_end = load_model(Path(folder), "fake_mamba").front_end if folder else None
     found = [texture for texture in front_end.textures if texture.phases] if front_end else []
     if len(found) < len(wanted):
         raise DetectorError(
             f"The recipe's model hears {len(wanted)} textures with phases, but {folder or 'no checkpoint'} "
-            f"has {len(found)}. As heard_from, name a checkpoint of Fake-Mamba trained with phase_textures."
+            f"has {len(found)}. As textures, name a checkpoint of Fake-Mamba trained with phase_textures."
         )
     for own, texture in zip(wanted, found, strict=False):
         own.load_state_dict(texture.state_dict())
-    if speaker is not None:
-        theirs, blocks = (front_end.speaker, front_end.config.speaker_blocks) if front_end else (None, 0)
-        if theirs is None or blocks != model.config.heard_speaker:
-            raise DetectorError(
-                f"The recipe's model hears {model.config.heard_speaker} blocks of a speaker network, but "
-                f"{folder or 'no checkpoint'} has {blocks}. As heard_from, name a checkpoint of Fake-Mamba "
-                "trained with as many speaker_blocks."
-            )
-        speaker.load_state_dict(theirs.state_dict())
 
 
 def _sizes(values: dict[str, Any]) -> AudioLlmConfig:

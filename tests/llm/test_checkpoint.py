@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from detectors.errors import DetectorError
 from detectors.llm import checkpoint
@@ -93,28 +93,6 @@ def test_the_encoder_of_a_model_that_hears_textures_serves_one_that_does_not(
     torch.testing.assert_close(other.hear(wave), hearing.hear(wave))
     load_encoder(model, tmp_path)
     torch.testing.assert_close(model.hear(wave), hearing.hear(wave)[..., :-1])
-
-
-def test_the_speaker_network_may_be_kept_beside(model: AudioLlm, tmp_path: Path) -> None:
-    config, tokenizer = replace(TINY, heard_speaker=1), tiny_tokenizer()
-    hearing = AudioLlm(config, tiny_llm(len(tokenizer)), tokenizer).eval()
-    assert hearing.encoder.speaker is not None
-    weights, shared = hearing.encoder.speaker.state_dict(), tmp_path / "shared"
-    shared.mkdir()
-    save_file(
-        {"front_end.speaker." + name: value for name, value in weights.items()}, shared / "x.safetensors"
-    )
-    save_audio_llm(hearing, tmp_path / "own", {}, torch.float32, frozen_in="shared")
-    assert not any(".speaker." in name for name in load_file(tmp_path / "own" / "model.safetensors"))
-    other = AudioLlm(config, tiny_llm(len(tokenizer)), tokenizer).eval()
-    load_encoder(other, tmp_path / "own")
-    wave = waves(1, 8_000)
-    torch.testing.assert_close(other.hear(wave), hearing.hear(wave))
-    load_encoder(model, tmp_path / "own")
-    torch.testing.assert_close(model.hear(wave), hearing.hear(wave)[..., :-1])
-    (shared / "x.safetensors").unlink()
-    with pytest.raises(DetectorError, match=r"own needs the weights in .*shared too"):
-        load_encoder(other, tmp_path / "own")
 
 
 def test_a_model_without_an_adapter_has_none_saved(tmp_path: Path) -> None:

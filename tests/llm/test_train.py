@@ -385,11 +385,11 @@ def test_audio_llm_is_trained_by_the_public_projects_options(parts: dict[str, st
     assert model.encoder.normed
 
 
-def test_a_fake_mambas_texture_and_speaker_network_are_heard(parts: dict[str, str], tmp_path: Path) -> None:
+def test_a_fake_mambas_texture_with_phases_is_heard(parts: dict[str, str], tmp_path: Path) -> None:
     sizes = FrontEndConfig(
         1, 16, 2, 24, "log_mel", extractor_channels=16, position_kernel=8, position_groups=2
     )
-    sizes = replace(sizes, textures=1, phase_textures=1, speaker_blocks=1)
+    sizes = replace(sizes, textures=1, phase_textures=1)
     fake_mamba = FakeMamba(FakeMambaConfig(sizes, 8_000, 8_000, dim=16, layers=1, d_state=4))
     save_model(fake_mamba, "fake_mamba", tmp_path / "mamba", {}, torch.float32)
     recipe = LlmRecipe(
@@ -397,24 +397,14 @@ def test_a_fake_mambas_texture_and_speaker_network_are_heard(parts: dict[str, st
         parts["output_dir"],
         base=parts["llama_path"],
         encoder=f"whisper:{parts['whisper_path']}",
-        heard_from=str(tmp_path / "mamba"),
-        model={"heard_textures": 1, "heard_speaker": 1},
+        textures=str(tmp_path / "mamba"),
+        model={"heard_textures": 1},
     )
-    encoder = build_model(recipe).encoder
-    pairs = [
-        (encoder.textures[0], fake_mamba.front_end.textures[1]),
-        (encoder.speaker, fake_mamba.front_end.speaker),
-    ]
-    for own, theirs in pairs:
-        assert own is not None
-        for name, value in theirs.state_dict().items():
-            torch.testing.assert_close(own.state_dict()[name], value)
+    found = build_model(recipe).encoder.textures[0].state_dict()
+    for name, value in fake_mamba.front_end.textures[1].state_dict().items():
+        torch.testing.assert_close(found[name], value)
     with pytest.raises(DetectorError, match="no checkpoint has 0"):
-        build_model(replace(recipe, heard_from=""))
-    with pytest.raises(DetectorError, match=r"hears 2 blocks of a speaker network, but .*mamba has 1"):
-        build_model(replace(recipe, model={"heard_speaker": 2}))
-    with pytest.raises(DetectorError, match="no checkpoint has 0"):
-        build_model(replace(recipe, heard_from="", model={"heard_speaker": 1}))
+        build_model(replace(recipe, textures=""))
     with pytest.raises(DetectorError, match=r"hears 2 textures with phases, but .*mamba has 1"):
         build_model(replace(recipe, model={"heard_textures": 2}))
 
