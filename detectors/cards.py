@@ -69,8 +69,8 @@ _KINDS = {
 NAMES = tuple(_KINDS)
 _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the model card"
 _MINI_SHA256 = {
-    "sls": "d5be0c3ddb5d8979a3f70add4f6ce6b462b104dfdf6260cafeb512ee86655afe",
-    "fake_mamba": "926d7c032f016fa6026e3b3d4006b9aff5a316b922f99b85e50076085d6ce95c",
+    "sls": "f1c5145266be6adbbd8ddac73145660dea6ca5a6516a076b8c7e8b98ce2ae578",
+    "fake_mamba": "eb514856aed09d8a8a9084dc7746bb00b4b43e25b002fd55fd3d7b3be8538c5e",
     "allm4add": "0df8f9ad75f5acaec67ed108de533d5fb3a1a5acbbd42f1b413cbd8839b875ae",
 }
 _ALLM4ADD_FULL = CACHE / "allm4add-full"

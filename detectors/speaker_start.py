@@ -47,12 +47,12 @@ def start_speaker(
         return ear(waves)[:, None, None]
 
     write = partial(write_kept, folder, views, config.views, heard)
-    made_once(folder, f"{made_from} {config.views} {ear.channels}", write)
+    made_once(folder, f"{made_from} {config.views} {ear.width} of {ear.channels}", write)
     learn(judge, KeptFeatures(folder, by_source=True), config, seed)
 
 
 def learn(judge: SpeakerJudge, kept: KeptFeatures, config: SpeakerStart, seed: int) -> None:
-    """Train the judge on kept statistics [views, 1, 1, width], in place.
+    """Train the judge on kept statistics [views, 1, 1, ear.width], in place.
 
     What is drawn here disturbs no other draw.
     """

@@ -6,7 +6,8 @@ unchanged, see what synthesis does to a voice's colour. They are CAM++'s (Wang e
 3D-Speaker trained it on Chinese and English speakers; see speaker_init.py for the weights.
 
 Above 4 kHz nothing is heard, so that a band limit hardly shows, the mean spectrum of the window is taken out,
-so that the channel does not, and only frames of speech are counted, so that pauses weigh little.
+so that the channel does not, and frames of speech are counted by themselves beside all of them, so that
+pauses weigh little.
 """
 
 from typing import Self
@@ -39,15 +40,15 @@ CONTEXT = 100
 #: Layers of each block of the network, and their dilation.
 LAYERS = ((12, 1), (24, 2), (16, 2))
 BLOCKS = len(LAYERS)
-HIDDEN = 512
+HIDDEN = 256
 #: Standard deviations of what it learnt on, beyond which a statistic is no further off.
 FURTHEST = 6.0
 
 
 class SpeakerEar(Remembering):
-    """waveform [b, s], 16 kHz -> statistics [b, 2 * sum(channels)]: of the stem, of the entry and of each
-    block, the mean of each channel over frames of speech and its standard deviation. Frozen: it learns
-    nothing, whatever is trained around it."""
+    """waveform [b, s], 16 kHz -> statistics [b, width]: of the stem, of the entry and of each block, the mean
+    of each channel over frames of speech and its standard deviation, and then the same over all frames.
+    Frozen: it learns nothing, whatever is trained around it."""
 
     bands: Tensor
     window: Tensor
@@ -70,6 +71,7 @@ class SpeakerEar(Remembering):
             self.blocks.append(DenseBlock(width, layers, dilation))
             width += layers * GROWTH
             self.channels.append(width)
+        self.width = 4 * sum(self.channels)
         self.requires_grad_(False)
         self.eval()
 
@@ -90,9 +92,11 @@ class SpeakerEar(Remembering):
             stages.append(self.entry_norm(self.entry(stages[-1])).relu())
             for narrow, block in zip((nn.Identity(), *self.narrow), self.blocks, strict=True):
                 stages.append(block(narrow(stages[-1])))
-            # The stem has frames of 10 ms; from the entry on they are of 20 ms.
-            found = [_statistics(stages[0], spoken)]
-            found += [_statistics(stage, spoken[:, ::2]) for stage in stages[1:]]
+            found = []
+            for counted in (spoken, torch.ones_like(spoken)):
+                # The stem has frames of 10 ms; from the entry on they are of 20 ms.
+                found.append(_statistics(stages[0], counted))
+                found += [_statistics(stage, counted[:, ::2]) for stage in stages[1:]]
             return torch.cat(found, dim=1)
 
     def power(self, waveform: Tensor) -> Tensor:
@@ -200,7 +204,7 @@ class SpeakerJudge(nn.Module):
     def __init__(self, blocks: int) -> None:
         super().__init__()
         self.ear = SpeakerEar(blocks)
-        width = 2 * sum(self.ear.channels)
+        width = self.ear.width
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("spread", torch.ones(width))
         self.judge = nn.Sequential(
@@ -224,9 +228,9 @@ def spoken_frames(power: Tensor) -> Tensor:
     return (level > level.quantile(LOUD, dim=1, keepdim=True) - SPOKEN_DOWN_TO).float()
 
 
-def _statistics(x: Tensor, spoken: Tensor) -> Tensor:
-    """x [b, d, t], spoken [b, t] -> [b, 2 d]: means over frames of speech, and standard deviations."""
-    weights = (spoken / spoken.sum(dim=1, keepdim=True).clamp_min(1))[:, None]
+def _statistics(x: Tensor, counted: Tensor) -> Tensor:
+    """x [b, d, t], counted [b, t] of 0 and 1 -> [b, 2 d]: means over what counts, and standard deviations."""
+    weights = (counted / counted.sum(dim=1, keepdim=True).clamp_min(1))[:, None]
     mean = (x * weights).sum(dim=2)
     spread = ((x - mean[..., None]).square() * weights).sum(dim=2).sqrt()
     return torch.cat([mean, spread], dim=1)
