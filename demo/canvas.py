@@ -66,12 +66,11 @@ def colour_bar(figure: Figure, axis: Axes, image: ScalarMappable, label: str) ->
         np.linspace(low, high, 256)[:, None], aspect="auto", origin="lower", cmap=image.cmap,
         extent=(0, 1, low, high),
     )  # fmt: skip
-    bar.spines[:].set_visible(False)
+    quiet(bar, spines=())
     bar.yaxis.tick_right()
     bar.yaxis.set_label_position("right")
-    bar.tick_params(labelsize=7.5, colors=INK, length=2)
+    bar.tick_params(labelsize=7.5, length=2)
     bar.set(xticks=[])
-    bar.set_title("", y=1)
     bar.locator_params(axis="y", nbins=6)
     bar.set_ylabel(label, fontsize=8, color=INK)
 
