@@ -78,7 +78,7 @@ def weights_digest(folder: Path) -> str:
 
     Raises DetectorError when the weights that it shares are missing.
     """
-    files = sorted(folder.glob("*.safetensors")) + _shared(folder)
+    files = sorted(folder.glob("*.safetensors")) + shared_weights(folder)
     if len(files) == 1:
         return sha256_of(files[0])
     return sha256("".join(f"{sha256_of(file)}  {file.name}\n" for file in files).encode()).hexdigest()
@@ -152,11 +152,16 @@ def _read_shared(folder: Path, wanted: Iterable[str]) -> dict[str, Tensor]:
     Raises DetectorError when they are missing or damaged.
     """
     names = set(wanted)
-    return {name: value for file in _shared(folder) for name, value in _read(file).items() if name in names}
+    return {
+        name: value for file in shared_weights(folder) for name, value in _read(file).items() if name in names
+    }
 
 
-def _shared(folder: Path) -> list[Path]:
-    """The files of weights that a checkpoint shares with others; none when it has all of its own."""
+def shared_weights(folder: Path) -> list[Path]:
+    """The files of weights that a checkpoint shares with others; none when it has all of its own.
+
+    Raises DetectorError when they are missing.
+    """
     path = folder / CONFIG
     name = str(json.loads(path.read_text()).get("frozen_in", "")) if path.is_file() else ""
     if not name:

@@ -19,6 +19,7 @@ from detectors.checkpoints import (
     load_countermeasure,
     read_config,
     save_model,
+    shared_weights,
     weights_digest,
 )
 from detectors.config import CONFIGS
@@ -57,8 +58,12 @@ def detector_status(name: str, preset: str = "mini", data: str | Path | None = N
     card = card_of(name, preset)
     try:
         version = _version_in_use(card, data)
+        folder = version.folder if version else card.folder
+        if (folder / WEIGHTS).is_file():
+            read_config(folder)
+            shared_weights(folder)
     except DetectorError as error:
-        return str(error)
+        return str(error).rstrip(".")
     if version or (card.folder / WEIGHTS).is_file():
         if not card.base:
             return None

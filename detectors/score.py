@@ -57,7 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="sound file, folder, or protocol/CSV of paths"
     )
-    parser.add_argument("--detector", default="all", help="sls, fake_mamba, allm4add or all (default)")
+    parser.add_argument(
+        "--detector",
+        default="all",
+        help="sls, fake_mamba or allm4add, several with commas between, or all (default); several share what "
+        "they hear alike",
+    )
     parser.add_argument(
         "--preset", choices=("mini", "full"), default="mini", help="model size (default: mini)"
     )
@@ -197,9 +202,10 @@ def _natural(text: str) -> int:
 
 
 def _check_combination(args: argparse.Namespace) -> None:
-    if args.detector == "all" and args.format == "scores":
+    one = args.detector != "all" and len(_named(args.detector)) == 1
+    if args.format == "scores" and not one:
         raise DetectorError("--format scores holds one detector's scores. Name it with --detector.")
-    if args.detector == "all" and args.checkpoint:
+    if args.checkpoint and not one:
         raise DetectorError("--checkpoint belongs to one detector. Name it with --detector.")
     if args.ray and args.format != PARQUET:
         raise DetectorError("--ray writes Parquet. Add --format parquet and a folder with --out.")
@@ -270,17 +276,22 @@ def check_ids(clips: Sequence[Clip]) -> None:
 # ---- scoring
 
 
-def load_detectors(name: str, preset: str, checkpoint: Path | None, device: str) -> list[Scorer]:
-    """The named detector, or for "all" those that can be loaded; why others cannot goes to stderr."""
+def load_detectors(names: str, preset: str, checkpoint: Path | None, device: str) -> list[Scorer]:
+    """The named detectors, or for "all" those that can be loaded; why others cannot goes to stderr.
+
+    Raises DetectorError when one that is named is unknown or cannot be loaded.
+    """
     # Imported here: torch takes seconds to load, and most refusals need none of it.
     from detectors import available_detectors, load_detector
 
-    if name != "all":
+    if names != "all":
         known = available_detectors()
-        if name not in known:
-            raise DetectorError(f'There is no detector "{name}". Known: {", ".join(known)}, all.')
+        for name in _named(names):
+            if name not in known:
+                raise DetectorError(f'There is no detector "{name}". Known: {", ".join(known)}, all.')
         return [
             load_detector(name, preset=preset, checkpoint=checkpoint, device=device, progress=in_terminal())
+            for name in _named(names)
         ]
     loaded: list[Scorer] = []
     for known_name in available_detectors():
@@ -291,6 +302,11 @@ def load_detectors(name: str, preset: str, checkpoint: Path | None, device: str)
     if not loaded:
         raise DetectorError(f"No detector of the {preset} preset can be loaded; the reasons are above.")
     return loaded
+
+
+def _named(names: str) -> list[str]:
+    """The detectors that --detector lists, each once."""
+    return list(dict.fromkeys(name.strip() for name in names.split(",")))
 
 
 def why_missing(preset: str, asked: str, loaded: Sequence[Scorer]) -> dict[str, str]:

@@ -82,7 +82,7 @@ def resources(cluster: dict[str, float], device: str) -> tuple[int, dict[str, in
 class ScoreBatch:
     """A worker: the detectors, loaded once, and a call for each batch of clips.
 
-    name: a detector, or "all" for those that can be loaded. out: folder for the rows. decoders: as in
+    name: as --detector. out: folder for the rows. decoders: as in
     `score_clips`.
     """
 

@@ -1,5 +1,6 @@
 """Names to detectors, without a network: what is offered, fetched, kept and refused."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from detectors import registry
 from detectors.audio import sha256_of
 from detectors.calibration import Calibration
 from detectors.cards import CARDS, PRESETS
-from detectors.checkpoints import WEIGHTS, load_model, read_config, save_model
+from detectors.checkpoints import CONFIG, WEIGHTS, load_model, read_config, save_model
 from detectors.config import FrontEndConfig, SlsConfig
 from detectors.detector import Detector
 from detectors.errors import DetectorError
@@ -119,6 +120,16 @@ def test_a_mini_without_its_weights_is_not_available(tmp_path, monkeypatch):
     monkeypatch.setitem(CARDS, ("sls", "mini"), replace(CARDS["sls", "mini"], folder=tmp_path / "gone"))
     with pytest.raises(DetectorError, match=r"not available.*weights, .*, are missing"):
         load_detector("sls", "mini")
+
+
+def test_a_mini_without_the_weights_it_shares_is_not_available(mini):
+    config = json.loads((mini / CONFIG).read_text())
+    (mini / CONFIG).write_text(json.dumps({**config, "frozen_in": "front_end-mini"}))
+    reason = detector_status("sls")
+    assert reason is not None
+    assert "front_end-mini too, which are missing. Copy that folder beside it" in reason
+    with pytest.raises(DetectorError, match=r"not available.*front_end-mini"):
+        load_detector("sls")
 
 
 # mini

@@ -484,8 +484,25 @@ def test_all_needs_at_least_one_detector(
     assert "No detector of the mini preset can be loaded" in capsys.readouterr().err
 
 
-def test_scores_format_needs_one_detector(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "holds one detector's scores" in refused(capsys, three, "--format", "scores")
+def test_several_detectors_are_named_with_commas(three: Path, loader: Loader, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    assert run_score(three, "--detector", "fake_mamba, sls,sls", "--out", out) == 0
+    assert sorted(loader.loaded) == ["fake_mamba", "sls"]
+    counted = Counter(json.loads(line)["detector"] for line in out.read_text().splitlines())
+    assert counted == {"sls": 3, "fake_mamba": 3}
+
+
+@pytest.mark.parametrize("named", ["sls,", "sls,aasist", ""])
+def test_each_of_several_must_be_known(three: Path, named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "There is no detector" in refused(capsys, three, "--detector", named)
+
+
+@pytest.mark.parametrize("named", ["all", "sls,fake_mamba"])
+def test_scores_format_needs_one_detector(
+    three: Path, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(capsys, three, "--detector", named, "--format", "scores")
+    assert "holds one detector's scores" in said
 
 
 def test_checkpoint_needs_one_detector(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
