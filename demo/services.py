@@ -1,13 +1,11 @@
 """What the pages may do: analyse a clip, save a label, list the detectors. No Gradio in here."""
 
 import logging
-import threading
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -17,20 +15,18 @@ from demo.chat import Chat
 from demo.decoding import Decoder
 from demo.deletion import Deletion
 from demo.examples import JudgedExamples
+from demo.judging import READING, Heard, judge_with_all
 from demo.limits import Deadline
+from demo.loaded import DetectorSource, Loaded, untold
 from demo.permission import Permission
 from demo.settings import Settings
 from demo.talkers import LazySpeaker, lazy_speaker
 from demo.uploads import Limits as ImportLimits
 from demo.workbench import Workbench
 from demo.zerogpu import LentGpu, NoGpuError, lent_gpu
-from detectors import registry
 from detectors.audio import SAMPLE_RATE, sha256_of
-from detectors.cards import DetectorCard
 from detectors.clip_report import now
-from detectors.detection import Detection, Window
 from detectors.errors import DetectorError
-from detectors.fusion import fused
 from detectors.labels.mirror import HubMirror, NoMirror
 from detectors.labels.records import Label, LabelDraft, LabelError, clean, person_of, regions_within
 from detectors.labels.store import LabelStore
@@ -44,86 +40,8 @@ logger = logging.getLogger(__name__)
 #: Name of the one queue in which everything waits that uses a model.
 GPU = "gpu"
 
-#: Share of the progress bar that reading the file takes; the detectors divide the rest.
-READING = 0.05
-
-
 #: Seconds that a GPU is asked for to judge a clip, or to put it under stress, besides those for its length.
 HEAR_GPU_SECONDS, STRESS_GPU_SECONDS = 15, 45
-
-
-class ClipRefusedError(DetectorError):
-    """A detector was loaded but will not judge this clip: too short, silent."""
-
-
-class _Heard(NamedTuple):
-    """What came of a clip: by detector, for those that judged it, and the reasons of the others."""
-
-    detections: dict[str, Detection]
-    versions: dict[str, str]
-    unavailable: dict[str, str]
-
-
-def _fused(heard: _Heard) -> float:
-    return fused({name: detection.llr for name, detection in heard.detections.items()}, heard.versions)
-
-
-class _Stretch:
-    """One detector's part of the progress bar."""
-
-    def __init__(self, tell: Progress, start: float, length: float) -> None:
-        self._tell, self._start, self._length = tell, start, length
-
-    def tell(self, share: float, doing: str) -> None:
-        self._tell(self._start + share * self._length, doing)
-
-
-class AnyDetector(Protocol):
-    """The part of a loaded detector that the app needs."""
-
-    name: str
-    version: str
-
-    def analyze(
-        self,
-        wave: np.ndarray,
-        progress: Callable[[float], None] | None = None,
-        so_far: Callable[[Sequence[Window]], None] | None = None,
-    ) -> Detection: ...
-
-    def scores(self, waves: Sequence[np.ndarray]) -> np.ndarray: ...
-
-
-@dataclass(frozen=True)
-class DetectorSource:
-    """Where detectors come from: the registry, or in tests something that answers like it.
-
-    names() lists all detectors. status(name, preset) is None or why it cannot run.
-    load(name, preset=, device=, progress=), card(name, preset) and device("auto") are as in
-    detectors.registry.
-    in_use(name, preset) names the fine-tuned version that `load` would give, "" for the shipped weights.
-    """
-
-    names: Callable[[], list[str]] = registry.available_detectors
-    status: Callable[[str, str], str | None] = registry.detector_status
-    load: Callable[..., AnyDetector] = registry.load_detector
-    card: Callable[[str, str], DetectorCard] = registry.card_of
-    device: Callable[[str], str] = registry.resolve_device
-    in_use: Callable[[str, str], str] = lambda name, preset: ""
-
-    @classmethod
-    def of(cls, versions: Versions) -> "DetectorSource":
-        """The registry, with the versions that a data folder has in use."""
-
-        def in_use(name: str, preset: str) -> str:
-            version = versions.current(name, preset)
-            return version.name if version else ""
-
-        return cls(
-            status=partial(registry.detector_status, data=versions.data),
-            load=partial(registry.load_detector, data=versions.data),
-            in_use=in_use,
-        )
 
 
 class Services:
@@ -143,9 +61,10 @@ class Services:
     ) -> None:
         self.settings = settings
         self.versions = Versions(settings.data)
-        self._source = source or DetectorSource.of(self.versions)
+        source = source or DetectorSource.of(self.versions)
+        self.detectors = Loaded(source, settings.preset)
         self._lent = lent_gpu(settings)  # before torch is asked for a device
-        self._device = self._source.device(settings.device)
+        self._device = source.device(settings.device)
         if self._device == "cpu":
             self._lent = None
         self.store = _store(settings)
@@ -155,9 +74,6 @@ class Services:
         self.file_facts = self._decoder.facts
         self._recent = recent or RecentAnalyses()
         self.examples = JudgedExamples()
-        self._loaded: dict[tuple[str, str], tuple[str, AnyDetector]] = {}  # by name and device: version
-        # One each: a language model that is being fetched must not hold up the others.
-        self._loading = {name: threading.Lock() for name in self._source.names()}
         limits = ImportLimits(settings.limits.import_files, settings.limits.import_bytes)
         self.workbench = Workbench(self.store, self.judge, self.can_judge, read_audio, limits)
         self.deletion = Deletion(self.store, self._forget)
@@ -185,32 +101,18 @@ class Services:
         """Forget the clips that nobody has asked for in a long time."""
         self._recent.tidy()
 
-    def detector_names(self) -> list[str]:
-        """Every detector that the app knows, able to run or not, in the order to show them."""
-        return self._source.names()
-
     def device(self) -> str:
         """The device that detectors run on here: "cpu" or "cuda"."""
         return self._device
 
-    def card(self, name: str) -> DetectorCard:
-        """The card of a detector at this app's preset."""
-        return self._source.card(name, self.settings.preset)
-
-    def status(self, name: str) -> str | None:
-        """None when the detector can run here, else the reason, fit to show."""
-        return self._source.status(name, self.settings.preset)
-
     def can_judge(self) -> bool:
         """True when at least one detector can run here."""
-        return any(self.status(name) is None for name in self.detector_names())
+        return any(self.detectors.status(name) is None for name in self.detectors.names())
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
         """Judge a clip and remember the result, so that it can be shown and labelled by its id."""
-        missing = {name: self.status(name) for name in self.detector_names()}
-        in_use = tuple(
-            self._source.in_use(name, self.settings.preset) for name, why in missing.items() if not why
-        )
+        missing = {name: self.detectors.status(name) for name in self.detectors.names()}
+        in_use = tuple(self.detectors.in_use(name) for name, why in missing.items() if not why)
         detectors = (*missing.values(), *in_use)
         analysis = self.examples.again(path, detectors)
         if analysis is None:
@@ -228,7 +130,7 @@ class Services:
         others. Raises DetectorError when the file is not audio, or when the clip is refused by
         every detector that ran (too short, silent).
         """
-        tell = progress or _untold
+        tell = progress or untold
         tell(0.0, messages.READING)
         sha256 = sha256_of(path)  # of the original bytes, before anything else touches them
         wave = self._read_audio(str(path))
@@ -244,7 +146,7 @@ class Services:
             detections=heard.detections,
             versions=heard.versions,
             unavailable=heard.unavailable,
-            llr=_fused(heard) if heard.detections else None,
+            llr=heard.llr,
             notes=(note,) if note else (),
         )
 
@@ -278,7 +180,7 @@ class Services:
             return analysis.stress
         if not analysis.detections:
             raise DetectorError(messages.NOTHING_TO_STRESS)
-        found = self._stress(analysis, progress or _untold)
+        found = self._stress(analysis, progress or untold)
         self._recent.renew(analysis_id, stress=found)
         return found
 
@@ -295,7 +197,8 @@ class Services:
     def _stress_on(
         self, device: str, wave: np.ndarray, versions: dict[str, str], tell: Progress
     ) -> StressTest:
-        judges = {name: self._as_used(name, version, device).analyze for name, version in versions.items()}
+        used = {name: self.detectors.as_used(name, version, device) for name, version in versions.items()}
+        judges = {name: detector.analyze for name, detector in used.items()}
         deadline = Deadline(self.settings.limits.job_seconds)
 
         def stressing(share: float, title: str) -> None:
@@ -314,7 +217,7 @@ class Services:
         analysis = self.recent(analysis_id)
         if analysis.map_test is not None:
             return analysis.map_test
-        found = self._map_test(analysis, progress or _untold)
+        found = self._map_test(analysis, progress or untold)
         self._recent.renew(analysis_id, map_test=found)
         return found
 
@@ -322,12 +225,13 @@ class Services:
         tested = [name for name, detection in analysis.detections.items() if has_marks(detection)]
         if not tested:
             raise DetectorError(messages_maps.NOTHING_TO_TEST)
-        detectors = {name: self._as_used(name, analysis.versions[name], self._here) for name in tested}
+        versions = analysis.versions
+        detectors = {name: self.detectors.as_used(name, versions[name], self._here) for name in tested}
         deadline = Deadline(self.settings.limits.job_seconds)
 
         def testing(share: float, name: str) -> None:
             deadline.check()
-            tell(share, messages_maps.TESTING.format(title=self.card(name).title if name else ""))
+            tell(share, messages_maps.TESTING.format(title=self.detectors.card(name).title if name else ""))
 
         with deadline.running():
             effort = effort_for(self._here, self.settings.preset)
@@ -387,17 +291,17 @@ class Services:
 
     def _prepare(self, lent: LentGpu) -> None:
         """What GPUs are lent for; and every model, as a lent GPU gets a copy of the process as it is then."""
-        lent.register("hear", lambda wave: self._detect(self._device, wave, _untold))
-        lent.register("stress", lambda wave, versions: self._stress_on(self._device, wave, versions, _untold))
-        for name in self.detector_names():
+        lent.register("hear", lambda wave: self._detect(self._device, wave, untold))
+        lent.register("stress", lambda wave, versions: self._stress_on(self._device, wave, versions, untold))
+        for name in self.detectors.names():
             for device in (self._device, self._here):
                 try:
-                    if self.status(name) is None:
-                        self._detector(name, _untold, device)
+                    if self.detectors.status(name) is None:
+                        self.detectors.get(name, device, untold)
                 except DetectorError as error:
                     logger.warning("%s cannot be loaded on %s: %s", name, device, error)
 
-    def _hear(self, wave: np.ndarray, tell: Progress) -> tuple[_Heard, str]:
+    def _hear(self, wave: np.ndarray, tell: Progress) -> tuple[Heard, str]:
         """What the detectors say, and what a visitor should know of where they ran, if anything."""
         note = ""
         if self._lent:
@@ -408,81 +312,9 @@ class Services:
                 note = str(error)
         return self._detect(self._here, wave, tell), note
 
-    def _detect(self, device: str, wave: np.ndarray, tell: Progress) -> _Heard:
-        names = self.detector_names()
-        unavailable = {name: reason for name in names if (reason := self.status(name)) is not None}
-        ready = [name for name in names if name not in unavailable]
-        step = (1 - READING) / max(1, len(ready))
-        detections: dict[str, Detection] = {}
-        versions: dict[str, str] = {}
-        refusals: list[ClipRefusedError] = []
+    def _detect(self, device: str, wave: np.ndarray, tell: Progress) -> Heard:
         deadline = Deadline(self.settings.limits.job_seconds)
-        for turn, name in enumerate(ready):
-            try:
-                stretch = _Stretch(tell, READING + turn * step, step)
-                detections[name], versions[name] = self._judge(name, device, wave, stretch, deadline)
-            except ClipRefusedError as refusal:
-                refusals.append(refusal)
-                unavailable[name] = str(refusal)
-            except DetectorError as error:
-                unavailable[name] = str(error)
-            except Exception:
-                # A bug in one detector must not hide what the others found; the log keeps the trace.
-                logger.exception("detector %s failed", name)
-                unavailable[name] = messages.DETECTOR_FAILED
-        if refusals and not detections:
-            raise refusals[0]
-        in_order = {name: unavailable[name] for name in names if name in unavailable}
-        return _Heard(detections, versions, in_order)
-
-    def _judge(
-        self, name: str, device: str, wave: np.ndarray, stretch: "_Stretch", deadline: Deadline
-    ) -> tuple[Detection, str]:
-        """What a detector says, and its version."""
-        title = self.card(name).title
-        stretch.tell(0.0, messages.LOADING.format(title=title))
-
-        def fetching(share: float, doing: str) -> None:
-            stretch.tell(0.0, messages.fetching(share, doing))
-
-        heard: Sequence[Window] = ()
-
-        def so_far(windows: Sequence[Window]) -> None:
-            nonlocal heard
-            heard = windows
-
-        def listening(share: float) -> None:
-            deadline.check()
-            stretch.tell(share, messages.listening(title, heard))
-
-        detector = self._detector(name, fetching, device)
-        try:
-            with deadline.running():
-                return detector.analyze(wave, listening, so_far), detector.version
-        except DetectorError as error:
-            raise ClipRefusedError(str(error)) from error
-
-    def _as_used(self, name: str, version: str, device: str) -> AnyDetector:
-        """The detector that judged a clip. DetectorError when another version has taken its place."""
-        detector = self._detector(name, _untold, device)
-        if detector.version != version:
-            raise DetectorError(messages.VERSION_CHANGED)
-        return detector
-
-    def _detector(self, name: str, fetching: Progress, device: str) -> AnyDetector:
-        preset = self.settings.preset
-        with self._loading[name]:
-            # A version that was made or put in use since takes over without a restart.
-            version = self._source.in_use(name, preset)
-            loaded = self._loaded.get((name, device))
-            if loaded is None or loaded[0] != version:
-                loaded = version, self._source.load(name, preset=preset, device=device, progress=fetching)
-                self._loaded[name, device] = loaded
-            return loaded[1]
-
-
-def _untold(share: float, doing: str) -> None:
-    """Progress that nobody hears of."""
+        return judge_with_all(self.detectors, device, wave, deadline, tell)
 
 
 def _store(settings: Settings) -> LabelStore:

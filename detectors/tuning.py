@@ -24,6 +24,7 @@ from detectors.backends.sls import SlsHead
 from detectors.corpus import ClipCache, bonafide_mask
 from detectors.dev_scores import Judge
 from detectors.errors import DetectorError
+from detectors.frontends.heard_once import remember_together
 from detectors.models import FakeMamba, Sls
 from detectors.views import draw_odds
 
@@ -34,6 +35,7 @@ TRAINED: tuple[Trained, ...] = ("heads", "lora", "all")
 
 #: The attention's projections, by the names that transformers gives them.
 ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
+JUDGE_LR = 5e-5
 _FRONT_END_LR = {"heads": 0.0, "lora": 1e-3, "all": 2e-5}
 
 
@@ -116,6 +118,8 @@ def tune(model: Model, views: TuningViews, tuning: Tuning, device: str) -> Model
     torch.manual_seed(tuning.seed)
     old = model.to(device).eval()
     new = _copy(old, share_front_end=tuning.train == "heads")
+    for model in (old, new):
+        remember_together(model.front_end.speaker)  # its ear stays the same in both, so it hears a view once
     adapter = _add_adapter(new, tuning) if tuning.train == "lora" else None
     tied = _tie_times(new.head) if isinstance(new, Sls) else None
     optimizer = torch.optim.AdamW(_parameters(new, tuning), weight_decay=0.01)
@@ -182,6 +186,9 @@ def _parameters(new: Model, tuning: Tuning) -> list[dict[str, Any]]:
     if tuning.train != "heads":
         front_end = [p for p in new.front_end.parameters() if p.requires_grad]
         groups.append({"params": front_end, "lr": _FRONT_END_LR[tuning.train]})
+    if tuning.train == "lora" and new.front_end.speaker is not None:
+        judge = new.front_end.speaker.judge.requires_grad_(True)
+        groups.append({"params": list(judge.parameters()), "lr": JUDGE_LR})
     return groups
 
 

@@ -17,9 +17,9 @@ def build(services: Services, page: gr.Blocks, examples: Sequence[Example] = ())
     """Lay out the tab and give the buttons that change versions. Call inside `page`."""
     buttons = []
     gr.HTML(markup.section(messages.ABOUT_HEADING, messages.ABOUT_INTRO) + markup.privacy())
-    for name in services.detector_names():
-        card = services.card(name)
-        gr.HTML(markup.about_detector(card, services.status(name)))
+    for name in services.detectors.names():
+        card = services.detectors.card(name)
+        gr.HTML(markup.about_detector(card, services.detectors.status(name)))
         text = model_card(card.folder)
         if text:
             with gr.Accordion(messages.MODEL_CARD.format(title=card.title), open=False):

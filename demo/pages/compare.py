@@ -34,7 +34,7 @@ class CompareHandlers:
             )
         except DetectorError as error:
             raise refusal(error) from error
-        titles = {name: services.card(name).title for name in services.detector_names()}
+        titles = services.detectors.titles()
         waves = [clip.wave for clip in found if clip.wave is not None]
         names = [clip.name for clip in found if clip.wave is not None]
         picture = ""

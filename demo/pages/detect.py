@@ -129,7 +129,7 @@ class DetectHandlers:
     def show(self, analysis_id: str) -> tuple[Any, ...]:
         """Verdict and cards of a finished analysis; the label form opens."""
         analysis = _or_shown(lambda: self.services.recent(analysis_id))
-        cards = [self.services.card(name) for name in self.services.detector_names()]
+        cards = [self.services.detectors.card(name) for name in self.services.detectors.names()]
         titles = {card.name: card.title for card in cards}
         return (
             markup.verdict(analysis, titles),
@@ -141,7 +141,7 @@ class DetectHandlers:
     def draw(self, analysis_id: str) -> str:
         """All figures of a finished analysis."""
         analysis = _or_shown(lambda: self.services.recent(analysis_id))
-        titles = {name: self.services.card(name).title for name in analysis.detections}
+        titles = {name: self.services.detectors.card(name).title for name in analysis.detections}
         return markup.figures(draw_figures(analysis, titles))
 
     def save(

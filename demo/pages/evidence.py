@@ -32,7 +32,7 @@ class EvidenceHandlers:
             label = self.services.store.get(saved_id) if saved_id else None
             # Others' labels of the same sound are theirs: whoever uploads it must not be given their names.
             labels = [label] if label and label.audio_sha256 == analysis.sha256 else []
-            titles = {name: self.services.card(name).title for name in self.services.detector_names()}
+            titles = self.services.detectors.titles()
             folder.mkdir(parents=True)
             facts = self.services.file_facts(analysis.path)
             made = evidence.package(analysis, titles, labels, self.services.settings.data, folder, facts)

@@ -43,7 +43,7 @@ class HistoryHandlers:
             analysis = self.services.recent(entry.id)
         except DetectorError as error:
             raise refusal(error) from error
-        cards = [self.services.card(name) for name in self.services.detector_names()]
+        cards = [self.services.detectors.card(name) for name in self.services.detectors.names()]
         titles = {card.name: card.title for card in cards}
         draw = drawings(analysis, titles)["timeline"]
         pictures = [figures.webp(draw(wide)) for wide in (False, True)]

@@ -19,7 +19,7 @@ class MapTestHandlers(on_demand.OnDemandHandlers):
         """A sentence for each map, and the pictures; HTML."""
         test = self.services.map_test(analysis_id, tell)
         analysis = self.services.recent(analysis_id)
-        titles = {name: self.services.card(name).title for name in analysis.detections}
+        titles = {name: self.services.detectors.card(name).title for name in analysis.detections}
         pictures = [
             markup.captioned(key, words, figures.webp(draw(False)))
             for key, (words, draw) in map_drawings(analysis, titles).items()

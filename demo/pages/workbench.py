@@ -40,7 +40,7 @@ class ClipShower:
 
     def __init__(self, services: Services, cache: str) -> None:
         self.bench = services.workbench
-        self.titles = {name: services.card(name).title for name in services.detector_names()}
+        self.titles = services.detectors.titles()
         self._cache = cache
 
     def show(self, opened: OpenClip, visit: str | None = None, **more: Any) -> dict[str, Any]:

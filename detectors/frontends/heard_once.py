@@ -24,7 +24,9 @@ class HeardOnce:
 
     def recall(self, waveform: Tensor, listen: Callable[[Tensor], Tensor]) -> Tensor:
         """listen(waveform), or what it was when the same was last asked. The answer is not to be changed."""
-        key = sha256(waveform.detach().cpu().numpy().tobytes()).digest() + str(waveform.device).encode()
+        # What was heard in inference mode is of no use to gradients.
+        told = f"{waveform.device} {torch.is_inference_mode_enabled()}".encode()
+        key = sha256(waveform.detach().cpu().numpy().tobytes()).digest() + told
         with self._lock:
             found = self._known.get(key)
         if found is None:
@@ -72,7 +74,7 @@ class Remembering(nn.Module):
     """A network that may be asked the same by several detectors: what it answers is a function of the
     waveform [b, s] and of the weights of `hearing`.
 
-    Without a memory, as while anything is trained, it listens each time.
+    Without a memory it listens each time, and while it may be trained.
     """
 
     memory: HeardOnce | None = None
@@ -82,9 +84,10 @@ class Remembering(nn.Module):
         """The part whose weights decide the answer."""
         return self
 
-    def recalled(self, waveform: Tensor, listen: Callable[[Tensor], Tensor]) -> Tensor:
-        """listen(waveform), from memory where it is there."""
-        # What was heard in inference mode is of no use to gradients, and the other way round.
-        if self.memory is None or not torch.is_inference_mode_enabled():
+    def recalled(
+        self, waveform: Tensor, listen: Callable[[Tensor], Tensor], always_frozen: bool = False
+    ) -> Tensor:
+        """listen(waveform), from memory where it is there. always_frozen: no gradient goes through it, ever."""
+        if self.memory is None or not (always_frozen or torch.is_inference_mode_enabled()):
             return listen(waveform)
         return self.memory.recall(waveform, listen)

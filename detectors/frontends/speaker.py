@@ -80,7 +80,7 @@ class SpeakerEar(Remembering):
         return super().train(False)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        return self.recalled(waveform, self._listen)
+        return self.recalled(waveform, self._listen, always_frozen=True)
 
     @torch.no_grad()
     def _listen(self, waveform: Tensor) -> Tensor:

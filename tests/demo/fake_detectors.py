@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from demo.services import DetectorSource, Services
+from demo.loaded import DetectorSource
+from demo.services import Services
 from demo.settings import Settings
 from demo.talkers import LazySpeaker
 from detectors.audio import SAMPLE_RATE, load_audio

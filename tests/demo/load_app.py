@@ -8,7 +8,7 @@ import sys
 
 def main(detectors: str, arguments: list[str]) -> int:
     import app
-    from demo.services import DetectorSource
+    from demo.loaded import DetectorSource
     from tests.demo.fake_detectors import FakeSource
 
     if detectors == "fake":

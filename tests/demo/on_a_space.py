@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from demo.services import DetectorSource
+from demo.loaded import DetectorSource
 from detectors.detection import Detection
 from detectors.progress import Progress
 from tests.demo.fake_detectors import NO_LLM, FakeDetector, FakeSource, fake_card

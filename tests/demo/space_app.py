@@ -24,7 +24,7 @@ def main(port: str, kept: Path) -> int:
     import spaces
 
     import app
-    from demo.services import DetectorSource
+    from demo.loaded import DetectorSource
     from detectors.labels import mirror
     from tests.demo.on_a_space import GpuSource
     from tests.labels.fake_hub import FakeHub

@@ -47,8 +47,8 @@ def test_a_visit(real_app: RunningApp, page: Page, tmp_path: Path) -> None:
     page.locator("#figure-layer_time img").scroll_into_view_if_needed()
     assert page.locator("#figure-layer_time img").evaluate("image => image.naturalWidth") > 300
     services = real_app.services
-    missing = [name for name in services.detector_names() if services.status(name) is not None]
-    assert page.locator(".sl-detector").count() == len(services.detector_names())
+    missing = [name for name in services.detectors.names() if services.detectors.status(name) is not None]
+    assert page.locator(".sl-detector").count() == len(services.detectors.names())
     assert page.locator("#detectors .sl-unavailable").count() == len(missing)
 
     page.get_by_label("Machine-made", exact=True).check()

@@ -99,7 +99,7 @@ def test_what_cannot_be_made_leaves_nothing_behind(handlers, services, clip) -> 
 
 def test_pictures_stand_with_the_words_of_the_page(services, clip) -> None:
     analysis = services.analyze(clip)
-    titles = {name: services.card(name).title for name in analysis.detections}
+    titles = {name: services.detectors.card(name).title for name in analysis.detections}
     found = {picture.key: picture for picture in pictures(analysis, titles)}
     assert "robustness" not in found
     assert "need not add up to 1" in found["gates"].caption

@@ -15,6 +15,7 @@ import soundfile
 from demo import messages
 from demo.analysis import Analysis, RecentAnalyses
 from demo.limits import Deadline, Limits
+from demo.loaded import untold
 from demo.services import Services
 from demo.settings import Settings
 from detectors.calibration import fuse
@@ -110,9 +111,9 @@ def test_a_detector_that_takes_long_to_load_does_not_hold_up_the_others(tmp_path
 
     services = fake_services(tmp_path / "data", Slow())
     with ThreadPoolExecutor(2) as pool:
-        slow = pool.submit(services._detector, "fake_mamba", lambda share, doing: None, "cpu")
+        slow = pool.submit(services.detectors.get, "fake_mamba", "cpu", untold)
         assert begun.wait(10)
-        quick = pool.submit(services._detector, "sls", lambda share, doing: None, "cpu")
+        quick = pool.submit(services.detectors.get, "sls", "cpu", untold)
         try:
             assert quick.result(timeout=10).name == "sls"
         finally:

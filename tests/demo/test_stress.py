@@ -86,8 +86,8 @@ def test_another_version_than_the_one_that_judged_is_refused(tmp_path, clip) -> 
     source = FakeSource()
     services = fake_services(tmp_path / "data", source)
     analysis = services.analyze(clip)
-    services._loaded["sls", "cpu"] = "", FakeDetector("sls")
-    services._loaded["sls", "cpu"][1].version = "another"
+    services.detectors._loaded["sls", "cpu"] = "", FakeDetector("sls")
+    services.detectors._loaded["sls", "cpu"][1].version = "another"
     with pytest.raises(gr.Error, match="Another version"):
         StressHandlers(services).run(analysis.id)
 

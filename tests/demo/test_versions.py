@@ -7,8 +7,9 @@ import gradio as gr
 import pytest
 import torch
 
+from demo.loaded import DetectorSource
 from demo.pages.versions import VersionHandlers
-from demo.services import DetectorSource, Services
+from demo.services import Services
 from demo.settings import Settings
 from detectors.audio import sha256_of
 from detectors.cards import CARDS

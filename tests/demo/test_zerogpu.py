@@ -195,7 +195,7 @@ def test_a_space_without_the_package_uses_the_cpu(
 def test_an_example_is_judged_once(tmp_path: Path, clip: Path) -> None:
     services = fake_services(tmp_path / "data")
     heard: list[int] = []
-    sls = services._source.load("sls", "mini", "cpu", lambda share, doing: None)
+    sls = services.detectors._source.load("sls", "mini", "cpu", lambda share, doing: None)
 
     def counted(wave: np.ndarray, *rest: Any) -> Detection:
         heard.append(len(wave))

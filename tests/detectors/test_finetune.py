@@ -23,6 +23,8 @@ from detectors.comparison import Comparison, Row, compare
 from detectors.config import FakeMambaConfig, FrontEndConfig, SlsConfig
 from detectors.corpus import Clip, ClipCache, build_cache, read_manifest
 from detectors.errors import DetectorError
+from detectors.frontends.heard_once import forget_all
+from detectors.frontends.speaker import SpeakerEar
 from detectors.labels.records import LabelDraft
 from detectors.labels.store import LabelStore
 from detectors.material import example_clips, read_base, without
@@ -379,6 +381,25 @@ def test_only_what_should_be_trained_changes_and_the_old_model_does_not(train: s
         assert all(".attention." in name and name.endswith("_proj.weight") for name in front)
     else:
         assert any("feature_extractor" in name for name in front)
+
+
+@pytest.mark.parametrize("train", ["lora", "all"])
+def test_the_judge_of_a_speaker_network_learns_too_and_its_ear_hears_a_view_once(
+    train: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    config = replace(TINY["fake_mamba"], front_end=replace(FRONT_END, speaker_blocks=1), speaker_weight=0.5)
+    old = build_model(config).eval()
+    forget_all()
+    heard: list[torch.Tensor] = []
+    listen = SpeakerEar._listen
+    monkeypatch.setattr(SpeakerEar, "_listen", lambda ear, wave: (heard.append(wave), listen(ear, wave))[1])
+    tuning = Quick(train, steps=2)  # type: ignore[arg-type]
+    new = tune(old, TuningViews(*caches(tmp_path), tuning, 8_000, hold_all=True), tuning, "cpu")
+    assert len(heard) == 2
+    before, after = (model.front_end.speaker.state_dict() for model in (old, new))
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert changed == {f"judge.{layer}.{of}" for layer in (1, 4) for of in ("weight", "bias")}
 
 
 def test_sls_learns_the_same_at_every_place_of_the_window(tmp_path: Path) -> None:
