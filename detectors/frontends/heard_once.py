@@ -87,7 +87,7 @@ class Remembering(nn.Module):
     def recalled(
         self, waveform: Tensor, listen: Callable[[Tensor], Tensor], always_frozen: bool = False
     ) -> Tensor:
-        """listen(waveform), from memory where it is there. always_frozen: no gradient goes through it, ever."""
+        """listen(waveform), from memory where it is there. always_frozen: no gradient ever passes it."""
         if self.memory is None or not (always_frozen or torch.is_inference_mode_enabled()):
             return listen(waveform)
         return self.memory.recall(waveform, listen)
