@@ -12,6 +12,7 @@ from demo.settings import DEVICES, PRESETS, Settings, SettingsError
 from demo.ui import build_demo, launch_options
 from detectors.errors import DetectorError
 from detectors.labels.records import StoreError
+from detectors.steady_memory import keep_memory_steady
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,6 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _serve(args: argparse.Namespace, cache: Cache) -> int:
+    keep_memory_steady()
     try:
         settings = Settings.from_env(
             os.environ,

@@ -26,6 +26,7 @@ from detectors.score_files import FORMATS, Row, ScoreFile
 from detectors.score_parquet import ScoreFolder
 from detectors.score_processes import Processes, parts_of
 from detectors.scoring import Clip, Scorer, Split, Task, blank_row, score_clips, tasks_of
+from detectors.steady_memory import keep_memory_steady
 
 #: Endings of files that list recordings rather than being one.
 PROTOCOL_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".trl"})
@@ -100,6 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Score what the arguments name; 0, or 1 when some files failed. DetectorError: unusable arguments."""
     _check_combination(args)
+    keep_memory_steady()
     clips = collect_clips([Path(path).absolute() for path in args.paths] if args.ray else args.paths)
     if args.format == "scores":
         check_ids(clips)

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from detectors.errors import DetectorError
 from detectors.score_parquet import put_rows
 from detectors.scoring import Clip, Task, score_clips
+from detectors.steady_memory import keep_memory_steady
 
 #: Clips that are handed to a worker at a time and become one Parquet file; a kill loses that much of each.
 CLIPS = 256
@@ -91,6 +92,7 @@ class ScoreBatch:
     ) -> None:
         from detectors.score import load_detectors
 
+        keep_memory_steady()
         self.scorers = {scorer.name: scorer for scorer in load_detectors(name, preset, checkpoint, device)}
         self.out, self.decoders = out, decoders
 
