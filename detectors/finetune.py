@@ -56,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=TRAINED,
         default=Tuning.train,
         help="heads: quick, but finds only what the front-end's features still hold; lora: the attention "
-        "too, by low-rank additions (default); all: every weight",
+        "too, by low-rank additions, and the speaker network's judge (default); all: every weight but that "
+        "network's own",
     )
     parser.add_argument(
         "--base", type=Path, metavar="MANIFEST|CACHE", help="a manifest CSV, or caches train/ and dev/"

@@ -30,11 +30,13 @@ from detectors.views import draw_odds
 
 Model = Sls | FakeMamba
 Trained = Literal["heads", "lora", "all"]
-#: What may be trained: the head; the head and low-rank additions to the attention; everything.
+#: What may be trained: the head; that, low-rank additions to the attention and the judge of what a speaker
+#: network hears; everything but that network.
 TRAINED: tuple[Trained, ...] = ("heads", "lora", "all")
 
 #: The attention's projections, by the names that transformers gives them.
 ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
+#: With LoRA. Small, as the judge has thousands of inputs; other rates were not tried.
 JUDGE_LR = 5e-5
 _FRONT_END_LR = {"heads": 0.0, "lora": 1e-3, "all": 2e-5}
 

@@ -36,7 +36,8 @@ replaced.
 """
 _TRAINED = {
     "heads": "the head",
-    "lora": "the head, and low-rank additions to the front-end's attention (merged)",
+    "lora": "the head, low-rank additions to the front-end's attention (merged), and the judge of what the "
+    "speaker network hears, where there is one",
     "all": "all weights",
 }
 
