@@ -3,6 +3,7 @@
 import html
 import logging
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from threading import Event
@@ -42,13 +43,22 @@ FOCUS = """() => {
 }"""
 
 
+class _Writing(NamedTuple):
+    """An answer that is being written. stop: set to end it; ended: set when it has ended."""
+
+    stop: Event
+    ended: Event
+
+
 class ChatHandlers:
     """What happens at a question. Holds nothing of a visitor: that is in gr.State."""
 
     def __init__(self, services: Services) -> None:
         self.services, self.chat = services, services.chat
-        # By exchange id: the answers that are being written, each with an event for its end.
-        self._ended: dict[str, Event] = {}
+        # By exchange id: the answers that are being written.
+        self._writing: dict[str, _Writing] = {}
+        # Exchange ids, the latest: Stop may be pressed before the answer has begun.
+        self._stopped: deque[str] = deque(maxlen=1_000)
 
     def ask(
         self, analysis_id: str, question: str, history: list[dict[str, str]] | None = None
@@ -113,11 +123,17 @@ class ChatHandlers:
     ) -> Iterator[tuple[list[Exchange], list[dict[str, Any]]]]:
         """The answer to the last question, as it grows. Closing the iterator stops the language model."""
         *before, last = exchanges
-        stop, ended = Event(), Event()
-        self._ended[last["id"]] = ended
+        # This comes first, then a look at what was stopped; in `stop` the other way round, so none is missed.
+        writing = self._writing[last["id"]] = _Writing(Event(), Event())
+        now = exchanges
         try:
-            for said in self.chat.ask(analysis_id, last["question"], history(before), stop):
+            if last["id"] in self._stopped:
+                writing.stop.set()
+            for said in self.chat.ask(analysis_id, last["question"], history(before), writing.stop):
                 now = [*before, _now(last, said.text, _state(said), said.note)]
+                yield now, shown(now)
+            if writing.stop.is_set():
+                now = _settled(now)
                 yield now, shown(now)
         except DetectorError as error:
             now = [*before, _now(last, str(error), "failed")]
@@ -127,18 +143,21 @@ class ChatHandlers:
             now = [*before, _now(last, messages.CHAT_FAILED, "failed")]
             yield now, shown(now)
         finally:
-            stop.set()
-            ended.set()
-            self._ended.pop(last["id"], None)
+            writing.stop.set()
+            writing.ended.set()
+            self._writing.pop(last["id"], None)
 
     def stop(self, exchanges: list[Exchange]) -> tuple[Any, ...]:
         """The visitor has heard enough: what is there stays, marked as not checked.
 
-        The answer was cancelled, but an update of it may be under way: it must not come after the mark.
+        The browser has cancelled the answer, where it had begun. An update of it may be under way, which must
+        not come after the mark; and one that begins only now must end at once.
         """
         for exchange in exchanges[-1:]:
-            if ended := self._ended.get(exchange["id"]):
-                ended.wait(LAST_UPDATE)
+            self._stopped.append(exchange["id"])
+            if writing := self._writing.get(exchange["id"]):
+                writing.stop.set()
+                writing.ended.wait(LAST_UPDATE)
         exchanges = _settled(exchanges)
         return exchanges, shown(exchanges), *_controls(busy=False)
 

@@ -312,6 +312,18 @@ def test_a_stopped_answer_is_marked_and_does_not_count(
     assert handlers.stop(exchanges)[0] == exchanges
 
 
+def test_a_stop_before_the_answer_has_begun_is_not_lost(
+    handlers: ChatHandlers, talker: FakeTalker, analysis_id: str
+) -> None:
+    exchanges, *_ = handlers.send("Why?", analysis_id, [])
+    stopped, conversation, *_ = handlers.stop(exchanges)
+    *_, (late, shown_late) = answers(handlers, analysis_id, exchanges)
+    assert (late, shown_late) == (stopped, conversation)
+    assert conversation[-1]["content"] == messages.CHAT_MARKS["stopped"]
+    exchanges, *_ = handlers.send("And now?", analysis_id, late)  # another question is not stopped by it
+    assert answers(handlers, analysis_id, exchanges)[-1][0][-1]["state"] == "model"
+
+
 def test_the_mark_of_a_stop_comes_after_an_update_under_way(
     handlers: ChatHandlers, talker: FakeTalker, analysis_id: str
 ) -> None:
