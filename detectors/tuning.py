@@ -120,8 +120,8 @@ def tune(model: Model, views: TuningViews, tuning: Tuning, device: str) -> Model
     torch.manual_seed(tuning.seed)
     old = model.to(device).eval()
     new = _copy(old, share_front_end=tuning.train == "heads")
-    for model in (old, new):
-        remember_together(model.front_end.speaker)  # its ear stays the same in both, so it hears a view once
+    for each in (old, new):
+        remember_together(each.front_end.speaker)  # its ear stays the same in both, so it hears a view once
     adapter = _add_adapter(new, tuning) if tuning.train == "lora" else None
     tied = _tie_times(new.head) if isinstance(new, Sls) else None
     optimizer = torch.optim.AdamW(_parameters(new, tuning), weight_decay=0.01)

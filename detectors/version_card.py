@@ -38,7 +38,7 @@ _TRAINED = {
     "heads": "the head",
     "lora": "the head, low-rank additions to the front-end's attention (merged), and the judge of what the "
     "speaker network hears, where there is one",
-    "all": "all weights",
+    "all": "all weights, but for the speaker network's own, where there is one",
 }
 
 

@@ -74,7 +74,7 @@ class Remembering(nn.Module):
     """A network that may be asked the same by several detectors: what it answers is a function of the
     waveform [b, s] and of the weights of `hearing`.
 
-    Without a memory it listens each time, and while it may be trained.
+    Without a memory it listens each time; outside inference mode too, unless nothing in it ever learns.
     """
 
     memory: HeardOnce | None = None
