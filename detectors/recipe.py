@@ -147,6 +147,10 @@ def _check(recipe: Recipe, path: Path) -> None:
         raise DetectorError(f"{path}: speaker_blocks is 0 to {BLOCKS}, as many as the speaker network has.")
     if not recipe.manifest and not (recipe.train and recipe.dev):
         raise DetectorError(f"{path} names nothing to learn from: give a manifest, or train and dev.")
+    if recipe.texture_start.phase_passes and not recipe.texture_start.passes:
+        raise DetectorError(
+            f"{path}: texture_start's phase_passes take the place of passes, and it has none."
+        )
     if not (recipe.evaluate_every or recipe.epochs):
         raise DetectorError(f"{path}: evaluate_every of 0 means every epoch, and there are no epochs.")
     choices = {"mixed_precision": PRECISIONS, "optimizer": OPTIMIZERS, "watch": WATCHED}

@@ -289,6 +289,8 @@ def load_detectors(names: str, preset: str, checkpoint: Path | None, device: str
     if names != "all":
         known = available_detectors()
         for name in _named(names):
+            if name == "all":
+                raise DetectorError("--detector all already means every detector: leave out the other names.")
             if name not in known:
                 raise DetectorError(f'There is no detector "{name}". Known: {", ".join(known)}, all.')
         return [

@@ -120,6 +120,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (SMALL.replace("front_end: {", "front_end: {speaker_blocks: 4, "), "speaker_blocks is 0 to 3"),
         (SMALL + "texture_start: [1]\n", r"has \[1\] where keys with values belong"),
         (SMALL + "texture_start: {train: {audio: folder}}\n", "positional argument: 'protocol'"),
+        (SMALL + "texture_start: {phase_passes: 3}\n", "phase_passes take the place of passes"),
         (SMALL + "train: {audio: folder}\n", "missing 1 required positional argument: 'protocol'"),
         (SMALL + "steps: many\n", "invalid literal for int.*'many'"),
         (SMALL + "init: whisper:folder\n", "init 'whisper:folder' is not known. Known: whisper_base"),

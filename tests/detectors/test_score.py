@@ -497,6 +497,10 @@ def test_each_of_several_must_be_known(three: Path, named: str, capsys: pytest.C
     assert "There is no detector" in refused(capsys, three, "--detector", named)
 
 
+def test_all_is_named_alone(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "leave out the other names" in refused(capsys, three, "--detector", "sls,all")
+
+
 @pytest.mark.parametrize("named", ["all", "sls,fake_mamba"])
 def test_scores_format_needs_one_detector(
     three: Path, named: str, capsys: pytest.CaptureFixture[str]
