@@ -69,8 +69,8 @@ _KINDS = {
 NAMES = tuple(_KINDS)
 _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the model card"
 _MINI_SHA256 = {
-    "sls": "f1c5145266be6adbbd8ddac73145660dea6ca5a6516a076b8c7e8b98ce2ae578",
-    "fake_mamba": "eb514856aed09d8a8a9084dc7746bb00b4b43e25b002fd55fd3d7b3be8538c5e",
+    "sls": "e055fd5cb89de54a66a96a23180ec57001e68f52ae2074d93e58977a1f2ba75a",
+    "fake_mamba": "f11f5c7f9eefe3c936fd03e7cc0143f5987bc1991152271dbfb12b3acf6f360f",
     "allm4add": "0df8f9ad75f5acaec67ed108de533d5fb3a1a5acbbd42f1b413cbd8839b875ae",
 }
 _ALLM4ADD_FULL = CACHE / "allm4add-full"

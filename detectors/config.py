@@ -31,6 +31,8 @@ class FrontEndConfig:
     phase_textures: int = field(default=0, repr=False)
     # Blocks of a speaker network that hear the voice beside it (frontends/speaker.py), 0 for none; 3 at most.
     speaker_blocks: int = field(default=0, repr=False)
+    # At how many of its HEARINGS, speeds of one recording, the judge of that network is asked.
+    speaker_hearings: int = field(default=1, repr=False)
 
     @property
     def width(self) -> int:

@@ -10,7 +10,7 @@ from detectors.config import CONFIGS, DetectorConfig, config_from_dict
 from detectors.corpus import Corpus
 from detectors.devices import PRECISIONS
 from detectors.errors import DetectorError
-from detectors.frontends.speaker import BLOCKS
+from detectors.frontends.speaker import BLOCKS, HEARINGS
 from detectors.head_start import HeadStartConfig
 from detectors.speaker_start import SpeakerStart
 from detectors.texture_start import TextureStart
@@ -145,6 +145,8 @@ def _check(recipe: Recipe, path: Path) -> None:
         raise DetectorError(f"{path}: detectors that train together need the same front-end and windows.")
     if any(not 0 <= model.front_end.speaker_blocks <= BLOCKS for model in recipe.models.values()):
         raise DetectorError(f"{path}: speaker_blocks is 0 to {BLOCKS}, as many as the speaker network has.")
+    if any(not 1 <= model.front_end.speaker_hearings <= len(HEARINGS) for model in recipe.models.values()):
+        raise DetectorError(f"{path}: speaker_hearings is 1 to {len(HEARINGS)}: as it is, faster, slower.")
     if not recipe.manifest and not (recipe.train and recipe.dev):
         raise DetectorError(f"{path} names nothing to learn from: give a manifest, or train and dev.")
     if recipe.texture_start.phase_passes and not recipe.texture_start.passes:

@@ -47,7 +47,8 @@ class XlsrFrontEnd(Remembering):
         with torch.random.fork_rng(devices=[]):  # with or without them, what is made next begins the same
             kinds = [False] * config.textures + [True] * config.phase_textures
             self.textures = nn.ModuleList(Texture(phases) for phases in kinds)
-            self.speaker = SpeakerJudge(config.speaker_blocks) if config.speaker_blocks else None
+            heard = (config.speaker_blocks, config.speaker_hearings)
+            self.speaker = SpeakerJudge(*heard) if config.speaker_blocks else None
 
     def use_bf16(self) -> None:
         """Round the weights of linear layers and convolutions to bf16, in place, and compute with them so

@@ -20,6 +20,7 @@ from detectors.frontends.speaker import (
     STEM_WIDTH,
     SpeakerEar,
     SpeakerJudge,
+    at_speeds,
     spoken_frames,
 )
 from detectors.frontends.speaker_init import init_ear, read_speaker_network
@@ -159,6 +160,30 @@ def test_the_ear_never_learns(ear: SpeakerEar, waves: Tensor) -> None:
     judge = SpeakerJudge(1).train()
     assert judge.judge.training
     assert not judge.ear.training
+
+
+def test_a_voice_is_heard_faster_and_slower_too(ear: SpeakerEar, waves: Tensor) -> None:
+    torch.manual_seed(0)
+    judges = [SpeakerJudge(2, hearings).eval() for hearings in (1, 2, 3)]
+    for judge in judges[1:]:
+        judge.load_state_dict(judges[0].state_dict())  # nothing more to learn or to keep
+    said = [judge(waves) for judge in judges]
+    by_itself = [judges[0](heard) for heard in at_speeds(waves, 3)]
+    torch.testing.assert_close(said[0], by_itself[0])
+    torch.testing.assert_close(said[1], sum(by_itself[:2]) / 2)
+    torch.testing.assert_close(said[2], sum(by_itself) / 3)
+    assert by_itself[0].sub(by_itself[1]).abs().min() > 0
+
+
+def test_speeds_move_every_tone_alike() -> None:
+    tone = torch.sin(2 * torch.pi * 1_000 / RATE * torch.arange(RATE))[None]
+    found = []
+    for wave in at_speeds(tone, 3):
+        inside = wave[:, 1_000:-1_000]
+        crossings = (inside[:, 1:].sign() != inside[:, :-1].sign()).sum().item()
+        found.append(crossings / 2 * RATE / inside.shape[1])
+        assert inside.abs().max() < 1.05
+    assert found == pytest.approx([1_000, 1_080, 1_000 / 1.08], rel=0.005)
 
 
 @pytest.mark.parametrize("kind", ["sls", "fake_mamba"])

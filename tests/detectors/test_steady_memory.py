@@ -10,16 +10,19 @@ from detectors.steady_memory import keep_memory_steady
 
 #: Frees a large block, from which glibc learns; then many with a small one between each, and keeps these.
 GROWS = """
+import time
 import numpy as np
 if {steady}:
     from detectors.steady_memory import keep_memory_steady
-    assert keep_memory_steady()
+    assert keep_memory_steady(every=0.05)
+    assert keep_memory_steady(every=0.05)
 np.ones(25_000_000, np.uint8)
 large, small = [], []
 for _ in range(20):
     large.append(np.ones(10_000_000, np.uint8))
     small.append(np.ones(2_000, np.uint8))
 del large
+time.sleep(0.5)
 print(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
 """
 
