@@ -17,11 +17,18 @@ SERVER = "SPOOFLENS_TEST_DATABASE_URL"
 
 
 @pytest.fixture
-def postgresql_url() -> Iterator[str]:
-    """A schema of its own on the PostgreSQL server, dropped when the test is over."""
+def postgresql_server() -> str:
+    """The URL of the PostgreSQL server; without one the test is skipped."""
     server = os.environ.get(SERVER)
     if not server:
         pytest.skip(f"no PostgreSQL server: {SERVER} is not set")
+    return server
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """A schema of its own on the PostgreSQL server, dropped when the test is over."""
+    server = postgresql_server
     schema = f"t_{uuid.uuid4().hex}"
     engine = create_engine(make_url(server).set(drivername="postgresql+psycopg"))
     with engine.begin() as db:

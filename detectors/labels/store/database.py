@@ -134,7 +134,8 @@ def _engine(url: URL) -> Engine:
     options: dict[str, Any] = {"pool_size": CONNECTIONS, "pool_timeout": BUSY_SECONDS}
     try:
         if url.get_backend_name() == "postgresql":
-            return create_engine(url, pool_pre_ping=True, **options)
+            # A cluster made under the locale "C" has no encoding; the driver would give bytes for text.
+            return create_engine(url, pool_pre_ping=True, connect_args={"client_encoding": "utf8"}, **options)
         engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, **options)
     except (exc.NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(f"The driver for the database URL is not installed: {error}.") from error
