@@ -10,7 +10,7 @@ HELP = (
     "minute or two."
 )
 BUTTON = "Test the maps"
-TESTING = "Testing what {title} marks"
+TESTING = "Testing what the maps mark"
 NOTHING_TO_TEST = "No detector with a map over time judged this clip, so there is no map to test."
 
 #: By key of Detection.maps, or OCCLUSION: what is tested, as it stands in a sentence and in a picture's key.

@@ -229,9 +229,9 @@ class Services:
         detectors = {name: self.detectors.as_used(name, versions[name], self._here) for name in tested}
         deadline = Deadline(self.settings.limits.job_seconds)
 
-        def testing(share: float, name: str) -> None:
+        def testing(share: float) -> None:
             deadline.check()
-            tell(share, messages_maps.TESTING.format(title=self.detectors.card(name).title if name else ""))
+            tell(share, messages_maps.TESTING)
 
         with deadline.running():
             effort = effort_for(self._here, self.settings.preset)

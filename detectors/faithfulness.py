@@ -33,10 +33,16 @@ Outcome = Literal["more", "same", "less"]
 
 @dataclass(frozen=True)
 class Curves:
-    """CM scores, each [..., STEPS + 1]: with a share of SHARES deleted, and with that share inserted."""
+    """CM scores, each [..., STEPS + 1]: with a share of SHARES deleted, and with that share inserted. Those
+    of several detectors have another axis in front, [detectors, ..., STEPS + 1].
+    """
 
     deletion: np.ndarray
     insertion: np.ndarray
+
+    def of(self, turn: int) -> "Curves":
+        """Those of one of several detectors."""
+        return Curves(self.deletion[turn], self.insertion[turn])
 
 
 @dataclass(frozen=True)
@@ -111,41 +117,43 @@ class Faithfulness:
 
 
 class Trials:
-    """Scores orders of one clip's columns. score: CM score of the clip as it is. Raises ValueError for a clip
-    of a single column, which has no order.
+    """Scores orders of one clip's columns, by several detectors at once.
+
+    scores: CM scores of the clip as it is, [detectors]. Raises ValueError for a clip of a single column,
+    which has no order.
     """
 
-    def __init__(self, clip: Removable, score: float, rescore: Rescore) -> None:
+    def __init__(self, clip: Removable, scores: np.ndarray, rescore: Rescore) -> None:
         if clip.columns < 2:
             raise ValueError("a clip of one column has no order")
-        self.clip, self.score, self._rescore = clip, score, rescore
-        self.empty = float(rescore([clip.without(np.ones(clip.columns, dtype=bool))])[0])
+        self.clip, self.scores, self._rescore = clip, scores, rescore
+        #: CM scores of the clip with everything removed, [detectors].
+        self.empty = rescore([clip.without(np.ones(clip.columns, dtype=bool))])[0]
 
     def curves(self, order: np.ndarray) -> Curves:
-        """Deletion and insertion in this order of the columns, [columns], the first to go first."""
+        """Deletion and insertion in this order of the columns, [columns], the first to go first; each
+        [detectors, STEPS + 1].
+        """
         # To insert an order is to delete its reverse, read backwards.
-        return Curves(self._deletions(order), self._deletions(order[::-1])[::-1])
+        return Curves(self._deletions(order), self._deletions(order[::-1])[:, ::-1])
 
     def control(self, pairs: int, progress: Callable[[float], None] = lambda share: None) -> Curves:
-        """Curves of `pairs` random orders and of their reverses, [2 * pairs, STEPS + 1] each."""
+        """Curves of `pairs` random orders and of their reverses, [detectors, 2 * pairs, STEPS + 1] each."""
         rng = np.random.default_rng(SEED)
         drawn = []
         for turn in range(pairs):
             order = rng.permutation(self.clip.columns)
             drawn.append(self.curves(order))
             progress((turn + 1) / pairs)
-        deletion = np.stack([curves.deletion for curves in drawn])
-        insertion = np.stack([curves.insertion for curves in drawn])
+        deletion = np.stack([curves.deletion for curves in drawn], axis=1)
+        insertion = np.stack([curves.insertion for curves in drawn], axis=1)
         return Curves(
-            np.concatenate([deletion, insertion[:, ::-1]]), np.concatenate([insertion, deletion[:, ::-1]])
+            np.concatenate([deletion, insertion[..., ::-1]], axis=1),
+            np.concatenate([insertion, deletion[..., ::-1]], axis=1),
         )
 
-    def judge(self, name: str, order: np.ndarray, control: Curves) -> Faithfulness:
-        """Hold a map's order against the random ones."""
-        return Faithfulness(name, self.score, self.empty, self.curves(order), control)
-
     def _deletions(self, order: np.ndarray) -> np.ndarray:
-        """CM scores [STEPS + 1] as the columns go one after the other."""
+        """CM scores [detectors, STEPS + 1] as the columns go one after the other."""
 
         def without(step: int) -> np.ndarray:
             gone = np.zeros(self.clip.columns, dtype=bool)
@@ -153,7 +161,7 @@ class Trials:
             return self.clip.without(gone)
 
         inner = score_in_turn(without, range(1, STEPS), self._rescore)
-        return np.concatenate([[self.score], inner, [self.empty]])
+        return np.concatenate([[self.scores], inner, [self.empty]]).T
 
 
 def order_of(marks: np.ndarray, columns: int) -> np.ndarray:

@@ -12,9 +12,8 @@ import numpy as np
 
 from detectors.audio import SAMPLE_RATE
 from detectors.detection import Detection
-from detectors.faithfulness import Faithfulness, Trials, order_of
-from detectors.progress import Progress
-from detectors.relevance import Relevance, occlusion
+from detectors.faithfulness import STEPS, Faithfulness, Trials, order_of
+from detectors.relevance import Relevance, Rescore, occlusion
 from detectors.removal import Removable
 from detectors.robustness import loudest_start
 
@@ -106,50 +105,71 @@ class MapTest:
 
 
 def map_test(
-    wave: np.ndarray, detectors: Mapping[str, Examinee], effort: Effort, progress: Progress | None = None
+    wave: np.ndarray,
+    detectors: Mapping[str, Examinee],
+    effort: Effort,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> MapTest:
     """Test the maps of a clip, float32 [s], 16 kHz mono.
 
-    progress hears the share done and a detector's name. Raises DetectorError when one refuses the clip.
+    progress hears the share done. Raises DetectorError when a detector refuses the clip.
     """
-    tell = progress or (lambda share, doing: None)
     begin = loudest_start(wave, effort.seconds)
     part = wave[begin : begin + round(effort.seconds * SAMPLE_RATE)]
     clip = Removable(part, effort.columns(len(part) / SAMPLE_RATE), effort.bands)
-    examined: list[Examined] = []
-    left_out: dict[str, str] = {}
-    for turn, (name, detector) in enumerate(detectors.items()):
-
-        def telling(share: float, turn: int = turn, name: str = name) -> None:
-            tell((turn + share) / len(detectors), name)
-
-        telling(0.0)
-        detection = detector.analyze(part)
-        marks = {key: of(detection.maps[key]) for key, of in MARKS.items() if key in detection.maps}
-        if marks:
-            examined.append(_examine(name, clip, detection, marks, detector, effort.pairs, telling))
-        else:
-            left_out[name] = NO_MAP
-    tell(1.0, "")
-    return MapTest(begin / SAMPLE_RATE, clip.seconds, clip.columns, tuple(examined), left_out)
+    progress(0.0)
+    detections = {name: detector.analyze(part) for name, detector in detectors.items()}
+    marked = {name: detection for name, detection in detections.items() if has_marks(detection)}
+    examined = _examine(clip, marked, detectors, effort.pairs, progress) if marked else ()
+    progress(1.0)
+    left_out = {name: NO_MAP for name in detectors if name not in marked}
+    return MapTest(begin / SAMPLE_RATE, clip.seconds, clip.columns, examined, left_out)
 
 
 def _examine(
-    name: str,
     clip: Removable,
-    detection: Detection,
-    marks: Mapping[str, np.ndarray],
-    detector: Examinee,
+    detections: Mapping[str, Detection],
+    detectors: Mapping[str, Examinee],
     pairs: int,
-    tell: Callable[[float], None],
-) -> Examined:
-    cells, orders = clip.bands * clip.columns, 18 * pairs
-    half = cells / (cells + orders)  # where the progress is once the occlusion is done
-    relevance = occlusion(clip, detection.score, detector.scores, lambda share: tell(half * share))
-    trials = Trials(clip, detection.score, detector.scores)
-    control = trials.control(pairs, lambda share: tell(half + (1 - half) * share))
-    found = [trials.judge(key, order_of(marked, clip.columns), control) for key, marked in marks.items()]
+    progress: Callable[[float], None],
+) -> tuple[Examined, ...]:
+    """What the detections' maps are worth. Cells and random orders are the same for all detectors, so these
+    are asked together."""
+    scores = np.array([detection.score for detection in detections.values()])
+    ask_all = _asking([detectors[name] for name in detections])
+    cells, orders = clip.bands * clip.columns, 2 * (STEPS - 1) * pairs
+    most = pairs / (pairs + len(MARKS))  # the rest is for the orders of the maps themselves
+    half = most * cells / (cells + orders)
+    relevances = occlusion(clip, scores, ask_all, lambda share: progress(half * share))
+    trials = Trials(clip, scores, ask_all)
+    control = trials.control(pairs, lambda share: progress(half + (most - half) * share))
+    examined = []
+    for turn, (name, detection) in enumerate(detections.items()):
+        progress(most + (1 - most) * turn / len(detections))
+        orders_of = _orders(detection, relevances[turn], float(trials.empty[turn]), clip.columns)
+        alone = Trials(clip, scores[turn : turn + 1], _asking([detectors[name]]))
+        found = tuple(
+            Faithfulness(
+                key, detection.score, float(alone.empty[0]), alone.curves(order).of(0), control.of(turn)
+            )
+            for key, order in orders_of.items()
+        )
+        examined.append(Examined(name, relevances[turn], found))
+    return tuple(examined)
+
+
+def _asking(detectors: Sequence[Examinee]) -> Rescore:
+    """Ask one after the other about the same clips: what they hear alike is then heard once."""
+    return lambda waves: np.stack([detector.scores(waves) for detector in detectors], axis=-1)
+
+
+def _orders(detection: Detection, relevance: Relevance, empty: float, columns: int) -> dict[str, np.ndarray]:
+    """Of each map, and then of the occlusion: the columns [columns], what is marked most first.
+
+    empty: CM score of the clip with everything removed.
+    """
+    marks = {key: of(detection.maps[key]) for key, of in MARKS.items() if key in detection.maps}
     # First goes what sets the score apart from that of an empty clip, to whichever side that is.
-    side = 1 if detection.score >= trials.empty else -1
-    found.append(trials.judge(OCCLUSION, order_of(side * relevance.over_time(), clip.columns), control))
-    return Examined(name, relevance, tuple(found))
+    side = 1 if detection.score >= empty else -1
+    marks[OCCLUSION] = side * relevance.over_time()
+    return {key: order_of(marked, columns) for key, marked in marks.items()}

@@ -1,8 +1,9 @@
 """Occlusion relevance: how much a detector's score changes when one cell of the spectrogram is removed.
 
 After Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks" (2014), on cells of time by
-frequency that are removed as removal.py says. It asks the detector itself, whatever is inside it. What it
-cannot show: cells that only matter together, and evidence that is there twice.
+frequency that are removed as removal.py says. It asks the detector itself, whatever is inside it; several
+are asked about the same removals. What it cannot show: cells that only matter together, and evidence that
+is there twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,10 +15,11 @@ import numpy as np
 from detectors.mel_scale import mel_edges
 from detectors.removal import Removable
 
-#: Clips [s] each -> their CM scores [clips], higher = bona fide. Nothing else is asked of a detector here.
+#: Clips [s] each -> CM scores [clips, detectors], higher = bona fide. Nothing else is asked of detectors.
 Rescore = Callable[[Sequence[np.ndarray]], np.ndarray]
-#: Clips that are handed over at once: enough to fill batches, few enough to hear of progress.
-AT_ONCE = 16
+#: Clips that are handed over at once: enough to fill batches, few enough that what one detector heard is
+#: still remembered when the next one asks (see frontends/heard_once.py).
+AT_ONCE = 8
 
 Item = TypeVar("Item")
 
@@ -42,9 +44,15 @@ class Relevance:
 
 
 def occlusion(
-    clip: Removable, score: float, rescore: Rescore, progress: Callable[[float], None] = lambda share: None
-) -> Relevance:
-    """Remove each cell of the clip's grid alone. score: of the clip as it is. progress: the share done."""
+    clip: Removable,
+    scores: np.ndarray,
+    rescore: Rescore,
+    progress: Callable[[float], None] = lambda share: None,
+) -> list[Relevance]:
+    """Remove each cell of the clip's grid alone; one Relevance for each detector.
+
+    scores: of the clip as it is, [detectors]. progress: the share done.
+    """
     places = [(band, column) for band in range(clip.bands) for column in range(clip.columns)]
 
     def without(place: tuple[int, int]) -> np.ndarray:
@@ -52,8 +60,9 @@ def occlusion(
         cells[place] = True
         return clip.without(cells)
 
-    scores = score_in_turn(without, places, rescore, progress)
-    return Relevance(score - scores.reshape(clip.bands, clip.columns), score)
+    removed = score_in_turn(without, places, rescore, progress)
+    cells = (scores - removed).reshape(clip.bands, clip.columns, -1)
+    return [Relevance(cells[..., turn], float(score)) for turn, score in enumerate(scores)]
 
 
 def score_in_turn(
@@ -62,8 +71,8 @@ def score_in_turn(
     rescore: Rescore,
     progress: Callable[[float], None] = lambda share: None,
 ) -> np.ndarray:
-    """CM scores [items] of the clips that `make` gives; only AT_ONCE of them are ever in memory."""
-    scores: list[float] = []
+    """CM scores [items, detectors] of the clips that `make` gives; at most AT_ONCE are ever in memory."""
+    scores: list[np.ndarray] = []
     for first in range(0, len(items), AT_ONCE):
         scores += list(rescore([make(item) for item in items[first : first + AT_ONCE]]))
         progress(len(scores) / len(items))

@@ -51,7 +51,7 @@ def test_it_is_run_when_asked_once_and_kept_with_the_analysis(services, clip) ->
     test = services.map_test(analysis.id, lambda *told: heard.append(told))
     assert services.recent(analysis.id).map_test is test
     assert [of.detector for of in test.examined] == ["sls", "fake_mamba"]
-    assert heard[0] == (0.0, "Testing what XLS-R + SLS marks")
+    assert heard[0] == (0.0, "Testing what the maps mark")
     heard.clear()
     assert services.map_test(analysis.id, lambda *told: heard.append(told)) is test
     assert heard == []

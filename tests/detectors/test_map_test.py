@@ -19,7 +19,7 @@ from detectors.faithfulness import STEPS, Curves, Faithfulness, Trials, beaten, 
 from detectors.map_test import OCCLUSION, Effort, effort_for, has_marks, map_test
 from detectors.mel_scale import mel, mel_edges
 from detectors.models import FakeMamba
-from detectors.relevance import AT_ONCE, occlusion
+from detectors.relevance import AT_ONCE, Rescore, occlusion
 from detectors.removal import Removable
 
 SMALL = Effort(seconds=3.0, column=0.25, bands=2, pairs=6)
@@ -62,6 +62,11 @@ class Ear:
         self.heard = max(self.heard, len(waves))
         parts = [wave[SAMPLE_RATE : 3 * SAMPLE_RATE // 2] for wave in waves]
         return np.array([self.slope * float(np.sqrt(np.mean(part**2))) + self.offset for part in parts])
+
+
+def alone(ear: Ear) -> Rescore:
+    """One detector, asked as several are."""
+    return lambda waves: ear.scores(waves)[:, None]
 
 
 def test_bands_are_equally_wide_in_mel_and_cover_the_spectrum() -> None:
@@ -118,9 +123,8 @@ def test_a_grid_that_cannot_be_is_refused(samples: int, columns: int, bands: int
 
 def test_relevance_is_where_the_evidence_is_and_has_its_sign() -> None:
     wave, ear = voice(), Ear()
-    score = float(ear.scores([wave])[0])
     heard: list[float] = []
-    found = occlusion(Removable(wave, 12, 2), score, ear.scores, heard.append)
+    (found,) = occlusion(Removable(wave, 12, 2), ear.scores([wave]), alone(ear), heard.append)
     assert found.cells.shape == (2, 12)
     assert set(np.argsort(found.over_time())[-2:]) == {4, 5}
     assert (found.cells[:, 4:6] > 0).all()  # sound there makes the score higher: it speaks for a human voice
@@ -138,24 +142,27 @@ def test_the_most_marked_columns_come_first() -> None:
 def test_curves_begin_and_end_where_they_must_and_mirror_each_other() -> None:
     wave, ear = voice(), Ear()
     score = float(ear.scores([wave])[0])
-    trials = Trials(Removable(wave, 12), score, ear.scores)
+    trials = Trials(Removable(wave, 12), np.array([score]), alone(ear))
+    (empty,) = trials.empty
     order = np.array([4, 5, *range(4), *range(6, 12)])
-    found = trials.curves(order)
-    assert found.deletion[[0, -1]].tolist() == [score, trials.empty]
-    assert found.insertion[[0, -1]].tolist() == [trials.empty, score]
+    found = trials.curves(order).of(0)
+    assert found.deletion[[0, -1]].tolist() == [score, empty]
+    assert found.insertion[[0, -1]].tolist() == [empty, score]
     assert found.deletion[2] < 0.5 * score  # both columns that matter are gone after 20 %
     assert found.insertion[2] > 0.9 * score
-    reverse = trials.curves(order[::-1])
+    reverse = trials.curves(order[::-1]).of(0)
     assert reverse.insertion == pytest.approx(found.deletion[::-1])
 
 
 def test_the_control_is_the_same_every_time_and_even() -> None:
     wave, ear = voice(), Ear()
-    trials = Trials(Removable(wave, 12), float(ear.scores([wave])[0]), ear.scores)
-    first, second = trials.control(3), trials.control(3)
+    score = ear.scores([wave])
+    trials = Trials(Removable(wave, 12), score, alone(ear))
+    first, second = trials.control(3).of(0), trials.control(3).of(0)
     assert first.deletion.shape == (6, STEPS + 1)
     assert (first.deletion == second.deletion).all()
-    found = Faithfulness("attention", trials.score, trials.empty, trials.curves(np.arange(12)), first)
+    own = trials.curves(np.arange(12)).of(0)
+    found = Faithfulness("attention", float(score[0]), float(trials.empty[0]), own, first)
     low, high = found.control_range
     assert low == pytest.approx(-high)  # with every order its reverse
 
@@ -196,6 +203,34 @@ def test_an_honest_map_passes_and_one_that_looks_away_does_not() -> None:
     json.dumps(test.report())
 
 
+def test_several_detectors_are_asked_together_and_each_has_its_own_answer() -> None:
+    asked: list[tuple[str, bytes]] = []
+
+    class Noted(Ear):
+        def __init__(self, name: str, **kinds: float) -> None:
+            super().__init__(**kinds)
+            self.name = name
+
+        def scores(self, waves: Sequence[np.ndarray]) -> np.ndarray:
+            asked.append((self.name, b"".join(wave.tobytes() for wave in waves)))
+            return super().scores(waves)
+
+    wave = voice()
+    pair = map_test(wave, {"a": Noted("a"), "b": Noted("b", slope=-3.0)}, SMALL)
+    after_analysis = asked[2:]
+    shared = -(-SMALL.bands * 12 // AT_ONCE) + 1 + 2 * SMALL.pairs * 2  # cells, nothing left, random orders
+    for first, second in zip(
+        after_analysis[: 2 * shared : 2], after_analysis[1 : 2 * shared : 2], strict=True
+    ):
+        assert (first[0], second[0]) == ("a", "b")
+        assert first[1] == second[1]
+    for name, ear in (("a", Ear()), ("b", Ear(slope=-3.0))):
+        (by_itself,) = map_test(wave, {name: ear}, SMALL).examined
+        (together,) = (of for of in pair.examined if of.detector == name)
+        assert together.relevance.cells == pytest.approx(by_itself.relevance.cells)
+        assert [each.report() for each in together.found] == [each.report() for each in by_itself.found]
+
+
 @pytest.mark.parametrize(("slope", "offset"), [(10.0, -50.0), (-10.0, 50.0), (-10.0, 0.0)])
 def test_occlusion_passes_whichever_way_sound_moves_the_score(slope: float, offset: float) -> None:
     (found,) = map_test(voice(), {"fake_mamba": Ear(slope=slope, offset=offset)}, SMALL).examined
@@ -208,15 +243,13 @@ def test_a_detector_without_a_map_over_time_is_left_out_and_progress_is_told() -
             found = super().analyze(wave)
             return Detection("allm4add", found.score, found.llr, 0.5, found.windows, 3.0, "cpu")
 
-    heard: list[tuple[float, str]] = []
-    detectors = {"allm4add": Deaf(), "fake_mamba": Ear()}
-    test = map_test(voice(), detectors, SMALL, lambda *told: heard.append(told))
+    shares: list[float] = []
+    test = map_test(voice(), {"allm4add": Deaf(), "fake_mamba": Ear()}, SMALL, shares.append)
     assert list(test.left_out) == ["allm4add"]
     assert has_marks(Ear().analyze(voice()))
-    shares = [share for share, _ in heard]
     assert shares == sorted(shares)
-    assert heard[0] == (0.0, "allm4add")
-    assert shares[-1] == 1
+    assert (shares[0], shares[-1]) == (0, 1)
+    assert map_test(voice(), {"allm4add": Deaf()}, SMALL).examined == ()
 
 
 def test_of_a_long_clip_the_loudest_stretch_is_tested() -> None:
