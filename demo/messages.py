@@ -152,7 +152,8 @@ FIGURES: dict[str, tuple[str, str, str]] = {
         "before it is squashed to 0–1.",
         "Bright means the layer was listened to at that moment. It does not mean that the moment is fake. "
         "With the small weights, the larger part of the score is what a speaker network hears of the voice; "
-        "it has no part in this map.",
+        "it has no part in this map, and on none of 12 clips tried did taking out what it marks change the "
+        "score more than random parts did.",
     ),
     "attention": (
         "Fake-Mamba: attention over time",
@@ -160,7 +161,8 @@ FIGURES: dict[str, tuple[str, str, str]] = {
         "the same.",
         "Attention says where the detector looked, not what it found there. With the small weights, the "
         "larger part of the score is what other networks see in the fine spectrum and hear of the voice; "
-        "they have no part in this curve.",
+        "they have no part in this curve, and on none of 12 clips tried did taking out what it marks change "
+        "the score more than random parts did.",
     ),
 }
 
