@@ -119,16 +119,19 @@ class Faithfulness:
 class Trials:
     """Scores orders of one clip's columns, by several detectors at once.
 
-    scores: CM scores of the clip as it is, [detectors]. Raises ValueError for a clip of a single column,
-    which has no order.
+    scores: CM scores of the clip as it is, [detectors]; empty: of the clip with everything removed, asked
+    for unless given. Raises ValueError for a clip of a single column, which has no order.
     """
 
-    def __init__(self, clip: Removable, scores: np.ndarray, rescore: Rescore) -> None:
+    def __init__(
+        self, clip: Removable, scores: np.ndarray, rescore: Rescore, empty: np.ndarray | None = None
+    ) -> None:
         if clip.columns < 2:
             raise ValueError("a clip of one column has no order")
         self.clip, self.scores, self._rescore = clip, scores, rescore
-        #: CM scores of the clip with everything removed, [detectors].
-        self.empty = rescore([clip.without(np.ones(clip.columns, dtype=bool))])[0]
+        if empty is None:
+            empty = rescore([clip.without(np.ones(clip.columns, dtype=bool))])[0]
+        self.empty = empty
 
     def curves(self, order: np.ndarray) -> Curves:
         """Deletion and insertion in this order of the columns, [columns], the first to go first; each

@@ -146,13 +146,11 @@ def _examine(
     examined = []
     for turn, (name, detection) in enumerate(detections.items()):
         progress(most + (1 - most) * turn / len(detections))
-        orders_of = _orders(detection, relevances[turn], float(trials.empty[turn]), clip.columns)
-        alone = Trials(clip, scores[turn : turn + 1], _asking([detectors[name]]))
+        one, empty = slice(turn, turn + 1), float(trials.empty[turn])
+        alone = Trials(clip, scores[one], _asking([detectors[name]]), trials.empty[one])
         found = tuple(
-            Faithfulness(
-                key, detection.score, float(alone.empty[0]), alone.curves(order).of(0), control.of(turn)
-            )
-            for key, order in orders_of.items()
+            Faithfulness(key, detection.score, empty, alone.curves(order).of(0), control.of(turn))
+            for key, order in _orders(detection, relevances[turn], empty, clip.columns).items()
         )
         examined.append(Examined(name, relevances[turn], found))
     return tuple(examined)

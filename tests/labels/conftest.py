@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from detectors.labels.store import LabelStore
-from tests.labels.making import BYTES
+from tests.labels.making import BYTES, connect
 
 #: A server on which these tests may make and drop schemas. CI starts one.
 SERVER = "SPOOFLENS_TEST_DATABASE_URL"
@@ -28,12 +28,12 @@ def postgresql_server() -> str:
 @pytest.fixture
 def postgresql_url(postgresql_server: str) -> Iterator[str]:
     """A schema of its own on the PostgreSQL server, dropped when the test is over."""
-    server = postgresql_server
     schema = f"t_{uuid.uuid4().hex}"
-    engine = create_engine(make_url(server).set(drivername="postgresql+psycopg"))
+    server = make_url(postgresql_server)
+    engine = connect(server)
     with engine.begin() as db:
         db.execute(text(f"CREATE SCHEMA {schema}"))
-    url = make_url(server).update_query_dict({"options": f"-csearch_path={schema}"})
+    url = server.update_query_dict({"options": f"-csearch_path={schema}"})
     yield url.render_as_string(hide_password=False)
     with engine.begin() as db:
         db.execute(text(f"DROP SCHEMA {schema} CASCADE"))

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import URL, Engine, create_engine, text
 
 from detectors.labels.records import Judgement, Label, LabelDraft
 from detectors.labels.store import LabelStore
@@ -60,7 +60,7 @@ def label_it(store: LabelStore, sha256: str, annotator: str, label: str = "spoof
 
 def sql(store: LabelStore, statement: str) -> list[tuple[Any, ...]]:
     """Run a statement as another program would that opens the same database."""
-    engine = create_engine(database_url(store))
+    engine = connect(store._db._engine.url)
     try:
         with engine.begin() as db:
             result = db.execute(text(statement))
@@ -69,8 +69,12 @@ def sql(store: LabelStore, statement: str) -> list[tuple[Any, ...]]:
         engine.dispose()
 
 
-def database_url(store: LabelStore) -> Any:
-    return store._db._engine.url
+def connect(url: URL, **options: Any) -> Engine:
+    """An engine past the store; a PostgreSQL cluster may have any encoding."""
+    if url.get_backend_name() != "postgresql":
+        return create_engine(url, **options)
+    driven = url.set(drivername="postgresql+psycopg")
+    return create_engine(driven, connect_args={"client_encoding": "utf8"}, **options)
 
 
 def audio_files(store: LabelStore) -> list[Path]:

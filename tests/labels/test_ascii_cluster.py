@@ -5,22 +5,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from detectors.labels.store import LabelStore
-from tests.labels.making import draft
+from tests.labels.making import connect, draft
 
 
 @pytest.fixture
 def ascii_database(postgresql_server: str) -> Iterator[str]:
     """The URL of a database without an encoding, dropped when the test is over."""
     name = f"t_{uuid.uuid4().hex}"
-    driven = make_url(postgresql_server).set(drivername="postgresql+psycopg")
-    engine = create_engine(driven, isolation_level="AUTOCOMMIT", connect_args={"client_encoding": "utf8"})
+    server = make_url(postgresql_server)
+    engine = connect(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as db:
         db.execute(text(f"CREATE DATABASE {name} ENCODING SQL_ASCII LOCALE 'C' TEMPLATE template0"))
-    yield make_url(postgresql_server).set(database=name).render_as_string(hide_password=False)
+    yield server.set(database=name).render_as_string(hide_password=False)
     with engine.connect() as db:
         db.execute(text(f"DROP DATABASE {name}"))
     engine.dispose()
