@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from PIL import Image
 
 NARROW, WIDE = 4.0, 9.6
 DPI = 180
@@ -78,16 +79,18 @@ def colour_bar(figure: Figure, axis: Axes, image: ScalarMappable, label: str) ->
 def webp(figure: Figure) -> bytes:
     """The figure as a WebP image."""
     # Method 2 of 6: half the time of the usual 4 for 3 % more bytes.
-    return _image(figure, format="webp", pil_kwargs={"quality": 88, "method": 2})
+    return _image(figure, format="webp", quality=88, method=2)
 
 
 def png(figure: Figure) -> bytes:
     """The figure as a PNG image, the same bytes every time: for records that are kept."""
-    return _image(figure, format="png", metadata={"Software": None})
+    return _image(figure, format="png", dpi=(DPI, DPI))
 
 
 def _image(figure: Figure, **how: Any) -> bytes:
-    FigureCanvasAgg(figure)
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # figure.savefig would draw twice, the first time to measure
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=DPI, **how)
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(buffer, **how)
     return buffer.getvalue()

@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from demo import figures, map_figures, messages_maps
 from demo.analysis import Analysis
 from detectors.audio import SAMPLE_RATE
+from detectors.detection import VOICE_TIME
 
 #: The figures that have a form of their own for large screens.
-WITH_WIDE = frozenset({"timeline", "attention"})
+WITH_WIDE = frozenset({"timeline", "attention", VOICE_TIME})
 
 #: Draws a figure; True: for a large screen or for paper.
 Draw = Callable[[bool], Figure]
@@ -23,15 +25,35 @@ def drawings(analysis: Analysis, titles: dict[str, str]) -> dict[str, Draw]:
     maps = {key: array for detection in analysis.detections.values() for key, array in detection.maps.items()}
     found: dict[str, Draw] = {
         "timeline": partial(figures.timeline, wave, rows),
-        "log_mel": lambda wide: figures.log_mel(wave),
-        "linear": lambda wide: figures.linear(wave),
     }
+    voices = _voices(analysis, titles)
+    if voices:
+        found[VOICE_TIME] = partial(figures.voice_time, voices, seconds)
+    found["log_mel"] = lambda wide: figures.log_mel(wave)
+    found["linear"] = lambda wide: figures.linear(wave)
     if "layer_gates" in maps:
         found["gates"] = lambda wide: figures.gates(maps["layer_gates"])
     if "layer_time" in maps:
         found["layer_time"] = lambda wide: figures.layer_time(maps["layer_time"], seconds)
     if "attention" in maps:
         found["attention"] = partial(figures.attention, maps["attention"], seconds)
+    return found
+
+
+def _voices(analysis: Analysis, titles: dict[str, str]) -> dict[str, np.ndarray]:
+    """What each moment makes of what is heard of the voice, [frames], by title: once for all detectors that
+    say the same, as they do until one of them is fine-tuned.
+    """
+    found: dict[str, np.ndarray] = {}
+    for name, detection in analysis.detections.items():
+        odds = detection.maps.get(VOICE_TIME)
+        if odds is None:
+            continue
+        same = next((title for title, known in found.items() if np.array_equal(known, odds)), None)
+        title = titles[name] if same is None else f"{same} and {titles[name]}"
+        if same is not None:
+            del found[same]
+        found[title] = odds
     return found
 
 

@@ -15,6 +15,7 @@ from demo.canvas import (
     BOTTOM,
     FAINT,
     INK,
+    LEFT,
     NARROW,
     RIGHT,
     TOP,
@@ -38,6 +39,11 @@ FRAME, HOP, FRAMES_PER_COLUMN = 1024, 160, 4
 MEL_BANDS = 80
 #: Spectrograms show this far below their loudest point, in dB.
 RANGE_DB = 80.0
+
+#: Log-odds either way that a figure shows at least, so that next to nothing looks like it.
+LEAST_ODDS = 0.5
+#: Height of the axes that show them, in inches.
+PANEL = 1.84
 
 #: Blue (human) over grey to orange (machine-made): told apart with any common colour blindness.
 VERDICT_COLOURS = LinearSegmentedColormap.from_list("verdict", ["#1f5fa8", "#d9dde3", "#c2570c"])
@@ -128,6 +134,32 @@ def attention(weights: np.ndarray, seconds: float, wide: bool = False) -> Figure
     axis.plot(times, shares, color="#2f5583", linewidth=1.1)
     axis.axhline(1, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)))
     axis.set(xlim=(0, seconds), ylim=(0, None), xlabel="Time (s)", ylabel="Attention")
+    return figure
+
+
+def voice_time(rows: Mapping[str, np.ndarray], seconds: float, wide: bool = False) -> Figure:
+    """What each moment makes of log-odds [frames] over a clip of `seconds`: blue above 0 for a human voice,
+    orange below for a machine-made one. rows: title -> odds, one above the other on one scale.
+    """
+    values = {title: shrink(odds[None])[0] for title, odds in rows.items()}
+    limit = max(LEAST_ODDS, 1.1 * max(float(np.abs(odds).max()) for odds in values.values()))
+    titled = GAP if len(rows) > 1 else 0
+    height = TOP + len(rows) * (titled + PANEL) + BOTTOM
+    figure = Figure(figsize=(WIDE if wide else NARROW, height))
+    for place, (title, odds) in enumerate(values.items(), start=1):
+        below = BOTTOM + (len(rows) - place) * (titled + PANEL)
+        axis = axes_at(figure, LEFT, below, RIGHT, height - below - PANEL)
+        quiet(axis)
+        axis.tick_params(axis="x", labelbottom=place == len(rows))
+        edges = np.linspace(0, seconds, len(odds) + 1)
+        axis.stairs(odds.clip(min=0), edges, fill=True, color=VERDICT_COLOURS(0.0))
+        axis.stairs(odds.clip(max=0), edges, fill=True, color=VERDICT_COLOURS(1.0))
+        axis.axhline(0, color=FAINT, linewidth=0.9)
+        axis.set(xlim=(0, seconds), ylim=(-limit, limit), ylabel="machine   log-odds   human")
+        axis.locator_params(axis="y", nbins=5)  # so that their numbers leave room for the label
+        if titled:
+            axis.text(0, 1.05 * limit, title, fontsize=8, color=INK)
+    axis.set_xlabel("Time (s)")
     return figure
 
 

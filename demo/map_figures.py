@@ -25,7 +25,7 @@ from detectors.faithfulness import SHARES, Faithfulness
 from detectors.relevance import Relevance
 
 #: Neither blue nor orange, which stand for human and machine-made; told apart by their dashes too.
-LINES = (("#6d3fa8", "-", "o"), ("#0f766e", "--", "s"))
+LINES = (("#6d3fa8", "-", "o"), ("#0f766e", "--", "s"), ("#9d174d", "-.", "^"))
 
 
 def relevance(wave: np.ndarray, start: float, found: Relevance, wide: bool = False) -> Figure:

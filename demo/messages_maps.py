@@ -1,5 +1,6 @@
 """What a visitor reads about the test of the maps: does what a map marks matter to the detector?"""
 
+from detectors.detection import VOICE_TIME
 from detectors.faithfulness import Faithfulness, Outcome
 from detectors.map_test import OCCLUSION, MapTest
 
@@ -17,9 +18,15 @@ NOTHING_TO_TEST = "No detector with a map over time judged this clip, so there i
 NAMES = {
     "layer_time": "the map “layers over time”",
     "attention": "the map “attention over time”",
+    VOICE_TIME: "the map “voice over time”",
     OCCLUSION: "the relevance by occlusion",
 }
-SHORT_NAMES = {"layer_time": "layers over time", "attention": "attention", OCCLUSION: "occlusion"}
+SHORT_NAMES = {
+    "layer_time": "layers over time",
+    "attention": "attention",
+    VOICE_TIME: "voice over time",
+    OCCLUSION: "occlusion",
+}
 OUTCOMES: dict[Outcome, str] = {
     "more": "Yes: what it marks matters more to the score than parts picked at random",
     "same": (

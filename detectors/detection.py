@@ -15,6 +15,10 @@ STEPS: tuple[Step, ...] = get_args(Step)
 Reason = Literal["no_speech", "little_speech", "clipping", "unfamiliar"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
+#: In Detection.maps, where a speaker network is heard: how much of what its judge says each moment makes,
+#: [frames], natural log-odds, above 0 for bona fide. See SpeakerJudge.over_time.
+VOICE_TIME = "voice_time"
+
 #: |LLR| below this is called inconclusive: the odds move by less than 7:3 either way.
 INCONCLUSIVE_LLR = math.log(0.7 / 0.3)
 #: From here on it is "likely", below "leaning": the odds move by 85:15. On dev clips the mini detectors

@@ -119,26 +119,28 @@ class Faithfulness:
 class Trials:
     """Scores orders of one clip's columns, by several detectors at once.
 
-    scores: CM scores of the clip as it is, [detectors]; empty: of the clip with everything removed, asked
-    for unless given. Raises ValueError for a clip of a single column, which has no order.
+    scores: CM scores of the clip as it is, [detectors]. Raises ValueError for a clip of a single column,
+    which has no order.
     """
 
-    def __init__(
-        self, clip: Removable, scores: np.ndarray, rescore: Rescore, empty: np.ndarray | None = None
-    ) -> None:
+    def __init__(self, clip: Removable, scores: np.ndarray, rescore: Rescore) -> None:
         if clip.columns < 2:
             raise ValueError("a clip of one column has no order")
         self.clip, self.scores, self._rescore = clip, scores, rescore
-        if empty is None:
-            empty = rescore([clip.without(np.ones(clip.columns, dtype=bool))])[0]
-        self.empty = empty
+        #: CM scores of the clip with everything removed, [detectors].
+        self.empty = rescore([clip.without(np.ones(clip.columns, dtype=bool))])[0]
+        self._known: dict[bytes, Curves] = {}
 
     def curves(self, order: np.ndarray) -> Curves:
         """Deletion and insertion in this order of the columns, [columns], the first to go first; each
-        [detectors, STEPS + 1].
+        [detectors, STEPS + 1]. Detectors that hear the same voice mark it alike: no order is tried twice.
         """
-        # To insert an order is to delete its reverse, read backwards.
-        return Curves(self._deletions(order), self._deletions(order[::-1])[:, ::-1])
+        key = order.tobytes()
+        if key not in self._known:
+            # To insert an order is to delete its reverse, read backwards.
+            inserted = self._deletions(order[::-1])[:, ::-1]
+            self._known[key] = Curves(self._deletions(order), inserted)
+        return self._known[key]
 
     def control(self, pairs: int, progress: Callable[[float], None] = lambda share: None) -> Curves:
         """Curves of `pairs` random orders and of their reverses, [detectors, 2 * pairs, STEPS + 1] each."""

@@ -12,11 +12,11 @@ import torch
 from detectors.abstention import Checks
 from detectors.audio import SAMPLE_RATE
 from detectors.calibration import Calibration
-from detectors.detection import Detection, Window, p_spoof_of
+from detectors.detection import VOICE_TIME, Detection, Window, p_spoof_of
 from detectors.errors import DetectorError
 from detectors.familiar import Familiar, summary
 from detectors.long_clips import LongClips
-from detectors.models import Countermeasure, Judgement
+from detectors.models import Countermeasure, FakeMamba, Judgement, Sls
 from detectors.timeline import Timeline
 from detectors.windows import Cutter, Span
 
@@ -59,8 +59,9 @@ class Batches:
             self._answer(group)
 
     def _answer(self, group: list[tuple["Hearing", Span, np.ndarray]]) -> None:
+        moments = any(clip.maps for clip, *_ in group)
         try:
-            output, summaries = self._ask(np.stack([window for *_, window in group]))
+            output, summaries, voice = self._ask(np.stack([window for *_, window in group]), moments)
         except Exception as error:
             if len(group) == 1:
                 group[0][0].fail(error)
@@ -72,23 +73,29 @@ class Batches:
         scores = output.cm_scores.tolist()
         for row, (clip, span, _) in enumerate(group):
             # [1, ...] of each field: what the model says of this window alone.
-            clip.take(span, scores[row], type(output)(*(field[row : row + 1] for field in output)))
+            answer = type(output)(*(field[row : row + 1] for field in output))
+            clip.take(span, scores[row], answer, None if voice is None else voice[row : row + 1])
             if summaries is not None:
                 clip.checks.take(summaries[row])
 
     @torch.inference_mode()
-    def _ask(self, windows: np.ndarray) -> tuple[Any, np.ndarray | None]:
-        """What the model says of windows [b, window_samples], on the CPU; and, where it is known what it
-        learnt from, what its front-end makes of them [b, 2 d]."""
+    def _ask(self, windows: np.ndarray, moments: bool) -> tuple[Any, np.ndarray | None, np.ndarray | None]:
+        """What the model says of windows [b, window_samples], on the CPU; where it is known what it learnt
+        from, what its front-end makes of them [b, 2 d]; and, if asked for, what each moment makes of what
+        its speaker network's judge says [b, moments]."""
         model: Any = self.judge.model
-        waves, summaries = torch.from_numpy(windows).to(self.judge.device), None
-        if self.judge.familiar:
-            features = model.front_end(waves)
-            summaries = summary(features.layers[-1]).cpu().numpy()
+        waves, summaries, voice = torch.from_numpy(windows).to(self.judge.device), None, None
+        moments = moments and isinstance(model, Sls | FakeMamba) and model.front_end.speaker is not None
+        if self.judge.familiar or moments:
+            features = model.front_end(waves, moments)
             output = model.judge(features)
+            if self.judge.familiar:
+                summaries = summary(features.layers[-1]).cpu().numpy()
+            if moments:
+                voice = features.speaker_moments.cpu().numpy()
         else:
             output = model(waves)
-        return type(output)(*(field.float().cpu() for field in output)), summaries
+        return type(output)(*(field.float().cpu() for field in output)), summaries, voice
 
 
 class Hearing:
@@ -99,14 +106,14 @@ class Hearing:
     """
 
     def __init__(self, batches: Batches, maps: bool) -> None:
-        self._batches, self._maps = batches, maps
+        self._batches, self.maps = batches, maps
         config = batches.judge.model.config
         self._cutter = Cutter(config.window_samples, config.hop_samples)
         self.checks = Checks(batches.judge.familiar)
         self._has_sound = self._ended = False
         self._asked = 0
         self._error: Exception | None = None
-        self._answers: list[tuple[Span, Judgement]] = []
+        self._answers: list[tuple[Span, Judgement, np.ndarray | None]] = []
         #: Those that are judged, in order.
         self.windows: list[Window] = []
 
@@ -153,17 +160,17 @@ class Hearing:
         llr, mean_llr = calibration.llr(score), None
         if long_clips and len(scores) >= long_clips.from_windows:
             llr, mean_llr = calibration.limited(long_clips.llr(scores)), llr
-        maps = self._drawn() if self._maps else {}
+        maps = self._drawn() if self.maps else {}
         own = self.windows, self.seconds, device, maps, mean_llr, self.checks.reasons()
         return Detection(name, score, llr, p_spoof_of(llr), *own)
 
-    def take(self, span: Span, score: float, answer: Judgement) -> None:
-        """What the model says of a window: its CM score, and all of it, b = 1."""
+    def take(self, span: Span, score: float, answer: Judgement, voice: np.ndarray | None = None) -> None:
+        """What the model says of a window: its CM score, and all of it, b = 1. voice: [1, moments]."""
         llr = self._batches.judge.calibration.llr(score)
         start, end = span.start / SAMPLE_RATE, span.end / SAMPLE_RATE
         self.windows.append(Window(start, end, score, llr, p_spoof_of(llr)))
-        if self._maps:
-            self._answers.append((span, answer))
+        if self.maps:
+            self._answers.append((span, answer, voice))
 
     def fail(self, error: Exception) -> None:
         """The model cannot take one of the windows."""
@@ -175,7 +182,7 @@ class Hearing:
 
     def _drawn(self) -> dict[str, np.ndarray]:
         window_seconds = self._cutter.window / SAMPLE_RATE
-        spans, answers = zip(*self._answers, strict=True)
+        spans, answers, voices = zip(*self._answers, strict=True)
 
         def over_time(values: np.ndarray) -> np.ndarray:
             _, rows, frames = values.shape
@@ -184,7 +191,10 @@ class Hearing:
                 timeline.add(span.start / SAMPLE_RATE, of_window)
             return timeline.mean()
 
-        return _joined(list(answers)).maps(over_time)
+        maps = _joined(list(answers)).maps(over_time)
+        if all(voice is not None for voice in voices):
+            (maps[VOICE_TIME],) = over_time(np.stack(voices))
+        return maps
 
 
 def _joined(answers: list[Any]) -> Judgement:

@@ -1,7 +1,8 @@
 """The whole test of a clip's maps: occlusion relevance of each detector, and what its maps are worth.
 
 Detectors whose maps say something about time are tested: SLS (its layer x time map, summed over the layers)
-and Fake-Mamba (its attention), each beside the occlusion of the same detector.
+and Fake-Mamba (its attention), each beside the occlusion of the same detector and, where they hear a speaker
+network, what each moment makes of that network's judge.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,18 +12,20 @@ from typing import Any, Protocol
 import numpy as np
 
 from detectors.audio import SAMPLE_RATE
-from detectors.detection import Detection
+from detectors.detection import VOICE_TIME, Detection
 from detectors.faithfulness import STEPS, Faithfulness, Trials, order_of
-from detectors.relevance import Relevance, Rescore, occlusion
+from detectors.relevance import Relevance, occlusion
 from detectors.removal import Removable
 from detectors.robustness import loudest_start
 
 OCCLUSION = "occlusion"
 
-#: Map of a detection -> how much each frame is marked, [frames].
-MARKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "layer_time": lambda logits: np.asarray(logits.sum(axis=0)),
-    "attention": lambda shares: shares,
+#: Map of a detection, and the side to which the clip's score goes (1: bona fide, -1: spoof) -> how much
+#: each frame is marked, [frames].
+MARKS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "layer_time": lambda logits, side: np.asarray(logits.sum(axis=0)),
+    "attention": lambda shares, side: shares,
+    VOICE_TIME: lambda odds, side: side * odds,
 }
 NO_MAP = "it has no map over time"
 
@@ -133,10 +136,14 @@ def _examine(
     pairs: int,
     progress: Callable[[float], None],
 ) -> tuple[Examined, ...]:
-    """What the detections' maps are worth. Cells and random orders are the same for all detectors, so these
-    are asked together."""
+    """What the detections' maps are worth. All detectors are asked together, as what they hear alike is then
+    heard once."""
     scores = np.array([detection.score for detection in detections.values()])
-    ask_all = _asking([detectors[name] for name in detections])
+    asked = [detectors[name] for name in detections]
+
+    def ask_all(waves: Sequence[np.ndarray]) -> np.ndarray:
+        return np.stack([detector.scores(waves) for detector in asked], axis=-1)
+
     cells, orders = clip.bands * clip.columns, 2 * (STEPS - 1) * pairs
     most = pairs / (pairs + len(MARKS))  # the rest is for the orders of the maps themselves
     half = most * cells / (cells + orders)
@@ -146,19 +153,13 @@ def _examine(
     examined = []
     for turn, (name, detection) in enumerate(detections.items()):
         progress(most + (1 - most) * turn / len(detections))
-        one, empty = slice(turn, turn + 1), float(trials.empty[turn])
-        alone = Trials(clip, scores[one], _asking([detectors[name]]), trials.empty[one])
+        empty = float(trials.empty[turn])
         found = tuple(
-            Faithfulness(key, detection.score, empty, alone.curves(order).of(0), control.of(turn))
+            Faithfulness(key, detection.score, empty, trials.curves(order).of(turn), control.of(turn))
             for key, order in _orders(detection, relevances[turn], empty, clip.columns).items()
         )
         examined.append(Examined(name, relevances[turn], found))
     return tuple(examined)
-
-
-def _asking(detectors: Sequence[Examinee]) -> Rescore:
-    """Ask one after the other about the same clips: what they hear alike is then heard once."""
-    return lambda waves: np.stack([detector.scores(waves) for detector in detectors], axis=-1)
 
 
 def _orders(detection: Detection, relevance: Relevance, empty: float, columns: int) -> dict[str, np.ndarray]:
@@ -166,8 +167,8 @@ def _orders(detection: Detection, relevance: Relevance, empty: float, columns: i
 
     empty: CM score of the clip with everything removed.
     """
-    marks = {key: of(detection.maps[key]) for key, of in MARKS.items() if key in detection.maps}
     # First goes what sets the score apart from that of an empty clip, to whichever side that is.
     side = 1 if detection.score >= empty else -1
+    marks = {key: of(detection.maps[key], side) for key, of in MARKS.items() if key in detection.maps}
     marks[OCCLUSION] = side * relevance.over_time()
     return {key: order_of(marked, columns) for key, marked in marks.items()}

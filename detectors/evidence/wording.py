@@ -1,6 +1,6 @@
 """The words of the HTML and PDF reports."""
 
-from detectors.detection import Reason, Step, Verdict
+from detectors.detection import VOICE_TIME, Reason, Step, Verdict
 
 TITLE = "SpoofLens evidence report"
 INTRO = (
@@ -71,6 +71,7 @@ DELETION = (
 MAPS = {
     "layer_time": "layers over time",
     "attention": "attention over time",
+    VOICE_TIME: "voice over time",
     "occlusion": "relevance by occlusion",
 }
 OUTCOMES = {

@@ -44,6 +44,8 @@ BLOCKS = len(LAYERS)
 HIDDEN = 256
 #: Samples before and after, of a wave that is then played at its old rate: as it is, 8 % faster, 7 % slower.
 HEARINGS = ((1, 1), (27, 25), (25, 27))
+#: Samples of a moment whose part in what is said can be told.
+MOMENT = SAMPLE_RATE // 10
 #: Standard deviations of what it learnt on, beyond which a statistic is no further off.
 FURTHEST = 6.0
 
@@ -86,21 +88,38 @@ class SpeakerEar(Remembering):
         return self.recalled(waveform, self._listen, always_frozen=True)
 
     @torch.no_grad()
+    def with_and_without(self, waveform: Tensor, moments: int) -> tuple[Tensor, Tensor]:
+        """waveform [b, s] -> the statistics [b, width], and what they are when the frames of one of so many
+        equal moments do not count, [b, moments, width]. The network has heard those frames all the same."""
+        with torch.autocast(waveform.device.type, enabled=False):
+            counts = self._stages_and_counts(waveform)
+            return (
+                torch.cat([_statistics(stage, counted) for stage, counted in counts], dim=1),
+                torch.cat([_statistics_without(stage, counted, moments) for stage, counted in counts], dim=2),
+            )
+
+    @torch.no_grad()
     def _listen(self, waveform: Tensor) -> Tensor:
         # bf16 has too few bits for a power spectrum and for sums over time; autocast would use it.
         with torch.autocast(waveform.device.type, enabled=False):
-            power = self.power(waveform.float())
-            spoken = spoken_frames(power)
-            stages = [self.stem(self.spectra(power))]
-            stages.append(self.entry_norm(self.entry(stages[-1])).relu())
-            for narrow, block in zip((nn.Identity(), *self.narrow), self.blocks, strict=True):
-                stages.append(block(narrow(stages[-1])))
-            found = []
-            for counted in (spoken, torch.ones_like(spoken)):
-                # The stem has frames of 10 ms; from the entry on they are of 20 ms.
-                found.append(_statistics(stages[0], counted))
-                found += [_statistics(stage, counted[:, ::2]) for stage in stages[1:]]
-            return torch.cat(found, dim=1)
+            counts = self._stages_and_counts(waveform)
+            return torch.cat([_statistics(stage, counted) for stage, counted in counts], dim=1)
+
+    def _stages_and_counts(self, waveform: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """waveform [b, s] -> each stage [b, d, t], with the frames [b, t] that count: those of speech, then
+        all of them."""
+        power = self.power(waveform.float())
+        spoken = spoken_frames(power)
+        stages = [self.stem(self.spectra(power))]
+        stages.append(self.entry_norm(self.entry(stages[-1])).relu())
+        for narrow, block in zip((nn.Identity(), *self.narrow), self.blocks, strict=True):
+            stages.append(block(narrow(stages[-1])))
+        # The stem has frames of 10 ms; from the entry on they are of 20 ms.
+        return [
+            (stage, counted if place == 0 else counted[:, ::2])
+            for counted in (spoken, torch.ones_like(spoken))
+            for place, stage in enumerate(stages)
+        ]
 
     def power(self, waveform: Tensor) -> Tensor:
         """waveform [b, s] -> power of the HEARD_BINS, [b, t, HEARD_BINS], t frames of 10 ms."""
@@ -198,7 +217,7 @@ class Pointwise(nn.Conv1d):
         return found if self.bias is None else found + self.bias[:, None]
 
 
-class SpeakerJudge(nn.Module):
+class SpeakerJudge(Remembering):
     """waveform [b, s] -> log-odds [b] of bona fide, by what the ear hears alone: the mean of what it says of
     the first of HEARINGS. A voice a little higher or lower is another person's, but as real or as made; what
     it takes for a mark of synthesis in one person's voice weighs less so. Asked at other speeds only once
@@ -218,12 +237,32 @@ class SpeakerJudge(nn.Module):
         )
 
     def forward(self, waveform: Tensor) -> Tensor:
-        said = [self.logits(self.ear(heard)) for heard in at_speeds(waveform, self.hearings)]
-        spoof, bonafide = torch.stack(said).mean(dim=0).unbind(dim=1)
+        said = [self.odds(self.ear(heard)) for heard in at_speeds(waveform, self.hearings)]
+        return torch.stack(said).mean(dim=0)
+
+    def over_time(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """waveform [b, s] -> the log-odds [b], and how much of them each moment of 0.1 s makes, [b, moments]:
+        above 0 it speaks for bona fide. That is what they would lose if its frames did not count, so
+        the moments need not add up to the whole."""
+        odds, *gone = self.recalled(waveform, self._weigh_moments).unbind(dim=1)
+        return odds, odds[:, None] - torch.stack(gone, dim=1)
+
+    def _weigh_moments(self, waveform: Tensor) -> Tensor:
+        """The log-odds, and then those without each moment, [b, 1 + moments]."""
+        moments = max(1, round(waveform.shape[1] / MOMENT))
+        said = []
+        for heard in at_speeds(waveform, self.hearings):
+            whole, without = self.ear.with_and_without(heard, moments)
+            said.append(torch.cat([self.odds(whole)[:, None], self.odds(without)], dim=1))
+        return torch.stack(said).mean(dim=0)
+
+    def odds(self, statistics: Tensor) -> Tensor:
+        """The ear's statistics [..., width] -> log-odds [...] of bona fide."""
+        spoof, bonafide = self.logits(statistics).unbind(dim=-1)
         return bonafide - spoof
 
     def logits(self, statistics: Tensor) -> Tensor:
-        """The ear's statistics [b, width] -> float32 [b, 2] (0 spoof, 1 bona fide), before the softmax."""
+        """The ear's statistics [..., width] -> float32 [..., 2], before the softmax: 0 spoof, 1 bona fide."""
         with torch.autocast(statistics.device.type, enabled=False):
             apart = (statistics.float() - self.mean) / self.spread
             return self.judge(apart.clamp(-FURTHEST, FURTHEST))
@@ -251,6 +290,20 @@ def _statistics(x: Tensor, counted: Tensor) -> Tensor:
     mean = (x * weights).sum(dim=2)
     spread = ((x - mean[..., None]).square() * weights).sum(dim=2).sqrt()
     return torch.cat([mean, spread], dim=1)
+
+
+def _statistics_without(x: Tensor, counted: Tensor, moments: int) -> Tensor:
+    """x [b, d, t], counted [b, t] of 0 and 1 -> [b, moments, 2 d]: `_statistics` where one of so many equal
+    stretches of the t frames does not count."""
+    frames = x.shape[2]
+    moment_of = (torch.arange(frames, device=x.device) * moments).div(frames, rounding_mode="floor")
+    stays = 1 - nn.functional.one_hot(moment_of, moments).to(x.dtype)  # [t, moments]
+    left = (counted @ stays)[:, None]  # [b, 1, moments]
+    mean = (x * (counted / counted.sum(dim=1, keepdim=True).clamp_min(1))[:, None]).sum(dim=2, keepdim=True)
+    apart = (x - mean) * counted[:, None]  # small numbers, whose squares cancel little below
+    shift = apart @ stays / left.clamp_min(1)
+    spread = (apart.square() @ stays / left.clamp_min(1) - shift.square()).clamp_min(0).sqrt()
+    return (torch.cat([mean + shift, spread], dim=1) * (left > 0)).mT
 
 
 def _kaldi_bands() -> Tensor:

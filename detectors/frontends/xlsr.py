@@ -20,12 +20,14 @@ class Features(NamedTuple):
     d: FrontEndConfig.width. Where the signal's features are heard, they stand last, the same in all.
     texture: [b], what the networks over fine spectra say, the mean of their log-odds; None without any.
     speaker: [b], what is made of a speaker network's ear, log-odds; None without one.
+    speaker_moments: [b, moments], how much of that each moment makes; None unless asked for.
     """
 
     final: Tensor
     layers: list[Tensor]
     texture: Tensor | None = None
     speaker: Tensor | None = None
+    speaker_moments: Tensor | None = None
 
 
 class XlsrFrontEnd(Remembering):
@@ -60,20 +62,25 @@ class XlsrFrontEnd(Remembering):
                 module.to(torch.bfloat16)
         self.in_bf16, self.memory = True, None  # what others heard in fp32 is not what this one hears
 
-    def forward(self, waveform: Tensor) -> Features:
+    def forward(self, waveform: Tensor, moments: bool = False) -> Features:
+        """moments: whether to tell what each moment makes of what the speaker network's judge says."""
         if not self.in_bf16:
-            return self._features(waveform)
+            return self._features(waveform, moments)
         with torch.autocast(waveform.device.type, torch.bfloat16):
-            return self._features(waveform)
+            return self._features(waveform, moments)
 
-    def _features(self, waveform: Tensor) -> Features:
+    def _features(self, waveform: Tensor, moments: bool) -> Features:
         streams = self.streams(waveform)
         said = None
         if self.textures:
             seen = fine_spectra(waveform, phases=bool(self.config.phase_textures))
             said = torch.stack([texture(seen) for texture in self.textures]).mean(dim=0)
-        speaker = None if self.speaker is None else self.speaker(waveform)
-        return Features(self.finish(streams[-1]), streams, said, speaker)
+        speaker, by_moment = None, None
+        if self.speaker is not None and moments:
+            speaker, by_moment = self.speaker.over_time(waveform)
+        elif self.speaker is not None:
+            speaker = self.speaker(waveform)
+        return Features(self.finish(streams[-1]), streams, said, speaker, by_moment)
 
     @property
     def hearing(self) -> nn.Module:

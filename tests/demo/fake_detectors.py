@@ -13,7 +13,7 @@ from demo.settings import Settings
 from demo.talkers import LazySpeaker
 from detectors.audio import SAMPLE_RATE, load_audio
 from detectors.cards import DetectorCard
-from detectors.detection import Detection, Window, p_spoof_of
+from detectors.detection import VOICE_TIME, Detection, Window, p_spoof_of
 from detectors.errors import DetectorError
 from detectors.progress import Progress
 from tests.demo.fake_talkers import silent
@@ -60,11 +60,12 @@ class FakeDetector:
 
     def _maps(self, wave: np.ndarray, windows: list[Window]) -> dict[str, np.ndarray]:
         frames = np.array([np.mean(part**2) for part in np.array_split(wave, min(6000, len(wave) // 320))])
+        voice = {VOICE_TIME: np.log(frames[::5] + 1e-4) + 4.0}
         if self.name == "sls":
             logits = np.stack([np.log(frames + 1e-4) + layer for layer in range(4)]).astype(np.float32)
             gates = 1 / (1 + np.exp(-logits.mean(axis=1)))
-            return {"layer_time": logits, "layer_gates": np.tile(gates, (len(windows), 1))}
-        return {"attention": (frames + 1e-6) / (frames + 1e-6).sum()}
+            return {"layer_time": logits, "layer_gates": np.tile(gates, (len(windows), 1)), **voice}
+        return {"attention": (frames + 1e-6) / (frames + 1e-6).sum(), **voice}
 
 
 class BrokenDetector(FakeDetector):

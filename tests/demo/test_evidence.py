@@ -57,7 +57,16 @@ def test_the_package_holds_what_the_page_shows(handlers, services, clip) -> None
     figures = {name for name in files if name.startswith("figures/")}
     assert figures == {
         f"figures/{key}.png"
-        for key in ("timeline", "log_mel", "linear", "gates", "layer_time", "attention", "robustness")
+        for key in (
+            "timeline",
+            "voice_time",
+            "log_mel",
+            "linear",
+            "gates",
+            "layer_time",
+            "attention",
+            "robustness",
+        )
     }
     page = files["report.html"].decode()
     assert HOSTILE not in page

@@ -1,14 +1,16 @@
 """Figures: what they show, and that an hour of audio costs no more than a minute of it."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from demo import figures
+from demo.drawings import drawings
 from detectors.audio import SAMPLE_RATE
-from detectors.detection import Window
-from tests.demo.fake_detectors import speech_like
+from detectors.detection import VOICE_TIME, Window
+from tests.demo.fake_detectors import fake_services, speech_like, write_clip
 
 
 def window(start: float, end: float, p_spoof: float) -> Window:
@@ -92,6 +94,38 @@ def test_attention_is_drawn_against_the_even_share() -> None:
     assert axis.lines[0].get_ydata() == pytest.approx(np.ones(100))
 
 
+def test_moments_are_blue_above_for_a_human_voice_and_orange_beneath() -> None:
+    axis = figures.voice_time({"SLS": np.array([0.0, 2.0, -1.0, 0.1])}, 0.4).axes[0]
+    human, machine = axis.patches
+    assert human.get_data().values.tolist() == pytest.approx([0, 2, 0, 0.1])
+    assert machine.get_data().values.tolist() == pytest.approx([0, 0, -1, 0])
+    assert human.get_data().edges.tolist() == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    blue, orange = human.get_facecolor(), machine.get_facecolor()
+    assert blue[2] > blue[0]
+    assert orange[0] > orange[2]
+    assert axis.get_ylim() == pytest.approx((-2.2, 2.2))
+    faint = figures.voice_time({"SLS": np.full(10, 0.01)}, 1.0).axes[0]
+    assert faint.get_ylim() == (-figures.LEAST_ODDS, figures.LEAST_ODDS)
+    assert not faint.texts
+
+
+def test_detectors_that_hear_a_voice_alike_share_a_panel_and_others_have_their_own(tmp_path: Path) -> None:
+    services = fake_services(tmp_path / "data")
+    analysis = services.analyze(write_clip(tmp_path / "clip.wav"))
+    titles = {"sls": "SLS", "fake_mamba": "Fake-Mamba"}
+    (alike,) = drawings(analysis, titles)[VOICE_TIME](True).axes
+    assert not alike.texts
+    maps = analysis.detections["fake_mamba"].maps
+    maps[VOICE_TIME] = 2 * maps[VOICE_TIME]
+    panels = drawings(analysis, titles)[VOICE_TIME](False).axes
+    assert [panel.texts[0].get_text() for panel in panels] == ["SLS", "Fake-Mamba"]
+    assert panels[0].get_ylim() == panels[1].get_ylim()
+    del maps[VOICE_TIME]
+    assert len(drawings(analysis, titles)[VOICE_TIME](False).axes) == 1
+    del analysis.detections["sls"].maps[VOICE_TIME]
+    assert VOICE_TIME not in drawings(analysis, titles)
+
+
 def test_an_image_is_webp() -> None:
     image = figures.webp(figures.linear(speech_like(1)))
     assert (image[:4], image[8:12]) == (b"RIFF", b"WEBP")
@@ -110,6 +144,7 @@ def test_an_hour_is_drawn_from_few_columns_and_in_seconds() -> None:
             figures.linear(wave),
             figures.layer_time(np.zeros((24, 6000)), 3600),
             figures.attention(np.full(6000, 1 / 6000), 3600),
+            figures.voice_time({"SLS": np.ones(6000)}, 3600),
         )
     ]
     assert time.process_time() - started < 10

@@ -69,7 +69,7 @@ def test_the_page_says_what_each_map_is_worth(services, clip) -> None:
     analysis_id = services.analyze(clip).id
     assert handlers.open(analysis_id)[0].visible is True
     page = handlers.run(analysis_id)
-    assert page.count("Yes: what it marks") + page.count("No: what it marks") == 4
+    assert page.count("Yes: what it marks") + page.count("No: what it marks") == 6
     for key in ("relevance_sls", "curves_sls", "relevance_fake_mamba", "curves_fake_mamba"):
         assert f'id="figure-{key}"' in page
     assert "cut into 10 columns" in page

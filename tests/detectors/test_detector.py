@@ -1,6 +1,7 @@
 """A loaded detector on clips: windows, maps, scores, and what it refuses."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from detectors import detector as module
 from detectors.calibration import Calibration
 from detectors.config import FakeMambaConfig, FrontEndConfig, SlsConfig
-from detectors.detection import p_spoof_of
+from detectors.detection import VOICE_TIME, p_spoof_of
 from detectors.detector import Detector
 from detectors.errors import DetectorError
 from detectors.models import build_model
@@ -130,6 +131,23 @@ def test_attention_of_fake_mamba_is_a_distribution_over_the_clip(fake_mamba, sec
     assert maps["attention"].ndim == 1
     assert (maps["attention"] >= 0).all()
     assert maps["attention"].sum() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sls", "fake_mamba"])
+@pytest.mark.parametrize(("seconds", "frames"), [(0.55, 5), (1.0, 10), (2.3, 23), (700.0, 6000)])
+def test_where_a_speaker_network_is_heard_a_map_tells_what_each_moment_makes(name, seconds, frames):
+    detector = build(name, replace(MEL, speaker_blocks=1))
+    wave = clip(seconds)
+    found = detector.analyze(wave)
+    odds = found.maps[VOICE_TIME]
+    assert odds.shape == (frames,)
+    assert np.isfinite(odds).all()
+    assert np.ptp(odds) > 0
+    assert detector.scores([wave])[0] == pytest.approx(found.score, abs=1e-5)
+    if seconds == 1.0:
+        with torch.inference_mode():
+            _, moments = detector.model.front_end.speaker.over_time(torch.from_numpy(wave)[None])
+        np.testing.assert_allclose(odds, moments[0], atol=1e-5)
 
 
 def test_maps_of_a_long_clip_are_bounded(detector):

@@ -10,7 +10,7 @@ import torch
 
 from detectors.calibration import Calibration
 from detectors.config import FakeMambaConfig, FrontEndConfig
-from detectors.detection import p_spoof_of
+from detectors.detection import VOICE_TIME, p_spoof_of
 from detectors.detector import BATCH, Detector
 from detectors.errors import DetectorError
 from detectors.hearing import Hearing
@@ -82,6 +82,24 @@ def test_clips_fed_in_turns_do_not_mix(detector: Detector) -> None:
         found = hearing.detection()
         assert found.score == pytest.approx(detector.analyze(wave).score, abs=1e-5)
         assert found.maps == {}
+
+
+def test_clips_with_maps_and_without_share_batches() -> None:
+    torch.manual_seed(7)
+    hears = replace(FRONT_END, speaker_blocks=1)
+    model = build_model(FakeMambaConfig(hears, WINDOW, HOP, dim=16, layers=1, d_state=4))
+    detector = Detector(card_of("fake_mamba", "mini"), model, Calibration(3.0, -0.7), "abc123", "cpu")
+    waves = [clip(1.7, seed) for seed in range(3)]
+    batches = detector.batches()
+    clips = [batches.hear(maps=turn == 1) for turn in range(3)]
+    for hearing, wave in zip(clips, waves, strict=True):
+        hearing.feed(wave)
+        hearing.end()
+    batches.flush()
+    assert [set(hearing.detection().maps) for hearing in clips] == [set(), {"attention", VOICE_TIME}, set()]
+    np.testing.assert_allclose(
+        clips[1].detection().maps[VOICE_TIME], detector.analyze(waves[1]).maps[VOICE_TIME], atol=1e-4
+    )
 
 
 def test_a_window_that_the_model_cannot_take_costs_its_own_clip_only(

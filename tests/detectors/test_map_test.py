@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from detectors.__main__ import main
 from detectors.audio import SAMPLE_RATE
 from detectors.checkpoints import save_model
 from detectors.config import FakeMambaConfig, FrontEndConfig
-from detectors.detection import Detection, Window
+from detectors.detection import VOICE_TIME, Detection, Window
 from detectors.errors import DetectorError
 from detectors.faithfulness import STEPS, Curves, Faithfulness, Trials, beaten, order_of
 from detectors.map_test import OCCLUSION, Effort, effort_for, has_marks, map_test
@@ -237,6 +238,38 @@ def test_occlusion_passes_whichever_way_sound_moves_the_score(slope: float, offs
     assert [each.outcome for each in found.found] == ["more", "more"]
 
 
+@pytest.mark.parametrize("slope", [10.0, -10.0])
+def test_of_a_map_with_two_sides_what_speaks_for_the_scores_side_goes_first(slope: float) -> None:
+    class Listener(Ear):
+        """Its map tells to which side the evidence speaks, in truth or the other way round."""
+
+        truth = 1
+
+        def analyze(self, wave: np.ndarray) -> Detection:
+            found = super().analyze(wave)
+            there = found.maps["attention"] > 0
+            return replace(found, maps={VOICE_TIME: self.truth * np.sign(self.slope) * there})
+
+    class Liar(Listener):
+        truth = -1
+
+    tests = map_test(voice(), {"true": Listener(slope=slope), "liar": Liar(slope=slope)}, SMALL).examined
+    assert [[each.map for each in of.found] for of in tests] == [[VOICE_TIME, OCCLUSION]] * 2
+    assert [of.found[0].outcome for of in tests] == ["more", "less"]
+
+
+def test_no_order_is_tried_twice() -> None:
+    wave, ear = voice(), Ear()
+    trials = Trials(Removable(wave, 12), ear.scores([wave]), alone(ear))
+    order = np.arange(12)
+    first = trials.curves(order)
+    ear.heard = 0
+    assert trials.curves(order.copy()) is first
+    assert ear.heard == 0
+    trials.curves(order[::-1].copy())
+    assert ear.heard > 0
+
+
 def test_a_detector_without_a_map_over_time_is_left_out_and_progress_is_told() -> None:
     class Deaf(Ear):
         def analyze(self, wave: np.ndarray) -> Detection:
@@ -278,8 +311,6 @@ TINY = FrontEndConfig(
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of two clips and their manifest; Fake-Mamba of the mini preset is a tiny one meanwhile."""
-    from dataclasses import replace
-
     from detectors.cards import CARDS
 
     folder = tmp_path / "weights"

@@ -12,6 +12,7 @@ from detectors.config import FakeMambaConfig, FrontEndConfig, SlsConfig
 from detectors.errors import DetectorError
 from detectors.familiar import front_end_digest
 from detectors.frontends import speaker_init
+from detectors.frontends.heard_once import remember_together
 from detectors.frontends.signal_features import levelled
 from detectors.frontends.speaker import (
     BANDS,
@@ -173,6 +174,58 @@ def test_a_voice_is_heard_faster_and_slower_too(ear: SpeakerEar, waves: Tensor) 
     torch.testing.assert_close(said[1], sum(by_itself[:2]) / 2)
     torch.testing.assert_close(said[2], sum(by_itself) / 3)
     assert by_itself[0].sub(by_itself[1]).abs().min() > 0
+
+
+@pytest.mark.parametrize("moments", [1, 7, 10])
+def test_statistics_without_a_moment_are_those_of_the_other_frames(ear: SpeakerEar, moments: int) -> None:
+    waves = 0.1 * torch.randn(2, RATE, generator=torch.Generator().manual_seed(1))
+    waves[1, : 9 * RATE // 10] *= 0.01  # speech in the last tenth alone
+    whole, without = ear.with_and_without(waves, moments)
+    torch.testing.assert_close(whole, ear(waves))
+    assert without.shape == (2, moments, ear.width)
+    counts = ear._stages_and_counts(waves)
+    for moment in range(moments):
+        found = []
+        for x, counted in counts:
+            moment_of = torch.arange(x.shape[2]) * moments // x.shape[2]
+            found += _mean_and_spread(x, counted.bool() & (moment_of != moment))
+        # A spread next to 0 is the root of what rounding leaves.
+        torch.testing.assert_close(without[:, moment], torch.cat(found, dim=1), atol=2e-3, rtol=1e-3)
+
+
+def _mean_and_spread(x: Tensor, kept: Tensor) -> list[Tensor]:
+    """Of x [b, d, t] where it is kept, bool [b, t]: two of [b, d], zeros where nothing is."""
+    rows = [of_one[:, which] for of_one, which in zip(x, kept, strict=True)]
+    means = [row.mean(dim=1) if row.shape[1] else torch.zeros(len(row)) for row in rows]
+    spreads = [row.std(dim=1, correction=0) if row.shape[1] else torch.zeros(len(row)) for row in rows]
+    return [torch.stack(means), torch.stack(spreads)]
+
+
+def test_what_each_moment_makes_of_the_odds_is_what_they_lose_without_it(
+    ear: SpeakerEar, waves: Tensor
+) -> None:
+    judge = SpeakerJudge(2, hearings=2).eval()
+    judge.ear.load_state_dict(ear.state_dict())
+    asked = []
+    judge.ear.stem.register_forward_hook(lambda *_: asked.append(1))
+    with torch.inference_mode():
+        odds, moments = judge.over_time(waves)
+        assert moments.shape == (3, 10)
+        torch.testing.assert_close(odds, judge(waves))
+        lost = []
+        for heard in at_speeds(waves, 2):
+            whole, without = judge.ear.with_and_without(heard, 10)
+            lost.append(judge.odds(whole)[:, None] - judge.odds(without))
+        torch.testing.assert_close(moments, (lost[0] + lost[1]) / 2)
+        assert moments.abs().min() > 0
+        remember_together(judge)
+        other = SpeakerJudge(2, hearings=2).eval()
+        other.load_state_dict(judge.state_dict())
+        other.ear.stem.register_forward_hook(lambda *_: asked.append(1))
+        remember_together(other)
+        asked.clear()
+        torch.testing.assert_close(judge.over_time(waves), other.over_time(waves))
+        assert len(asked) == 2  # two speeds, by one of the judges
 
 
 def test_speeds_move_every_tone_alike() -> None:
