@@ -18,6 +18,9 @@ from detectors.map_test import MapTest
 from detectors.robustness import StressTest
 from detectors.step_rates import measured_rates
 
+#: Screens that have room for wide figures, as a CSS media query.
+LARGE_SCREEN = "(min-width: 800px)"
+
 
 def header() -> str:
     """Name and purpose of the page."""
@@ -65,23 +68,30 @@ def detector_cards(analysis: Analysis, cards: Sequence[DetectorCard]) -> str:
     return f'<div class="sl-detectors">{"".join(pieces)}</div>'
 
 
-def figure(key: str, image: bytes, wide_image: bytes | None = None) -> str:
+def figure(key: str, image: bytes, wide: bool = False) -> str:
     """A figure with its title, what it shows, and how not to over-read it.
 
-    key: of messages.FIGURES or FIGURES_ON_REQUEST. image: WebP that suits a phone; wide_image: the same for
-    large screens.
+    key: of messages.FIGURES or FIGURES_ON_REQUEST. image: WebP; wide: whether it is for large screens alone.
     """
-    return captioned(key, (messages.FIGURES | messages.FIGURES_ON_REQUEST)[key], image, wide_image)
+    return captioned(key, (messages.FIGURES | messages.FIGURES_ON_REQUEST)[key], image, wide=wide)
 
 
-def captioned(key: str, words: tuple[str, str, str], image: bytes, wide_image: bytes | None = None) -> str:
-    """`figure`, with words of its own: title, what it shows, how not to over-read it."""
+def captioned(
+    key: str,
+    words: tuple[str, str, str],
+    image: bytes,
+    wide_image: bytes | None = None,
+    *,
+    wide: bool = False,
+) -> str:
+    """`figure`, with words of its own: title, what it shows, how not to over-read it. wide_image: what large
+    screens show instead."""
     title, shows, caveat = words
-    wide = f'<source media="(min-width: 800px)" srcset="{_data_uri(wide_image)}">' if wide_image else ""
+    source = f'<source media="{LARGE_SCREEN}" srcset="{_data_uri(wide_image)}">' if wide_image else ""
     return (
-        f'<figure class="sl-card sl-figure{" sl-wide" if wide_image else ""}" id="figure-{key}">'
+        f'<figure class="sl-card sl-figure{" sl-wide" if wide or wide_image else ""}" id="figure-{key}">'
         f"<h3>{escape(title)}</h3>"
-        f'<picture>{wide}<img src="{_data_uri(image)}" alt="{escape(title)}. {escape(shows)}"></picture>'
+        f'<picture>{source}<img src="{_data_uri(image)}" alt="{escape(title)}. {escape(shows)}"></picture>'
         f"<figcaption>{escape(shows)} <em>{escape(caveat)}</em></figcaption></figure>"
     )
 

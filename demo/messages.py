@@ -131,12 +131,13 @@ FIGURES: dict[str, tuple[str, str, str]] = {
     ),
     VOICE_TIME: (
         "SLS and Fake-Mamba: voice over time",
-        "What each tenth of a second makes of what a speaker network hears of the voice: with the small "
-        "weights, the larger part of both scores. Blue above the line speaks for a human voice, orange below "
-        "for a machine-made one; the height is what the log-odds would lose without that moment.",
-        "The network goes by the whole voice: moments need not add up to the score, and one tall bar proves "
-        "nothing. Taking out what it marks changed the score more than random parts did on 5 of 12 clips "
-        "tried, for either detector; on the others it did not.",
+        "Which tenths of a second pull the scores to which side, against the rest of the clip, by what a "
+        "speaker network hears of the voice: with the small weights, the larger part of both scores. Blue "
+        "pulls towards a human voice, orange towards a machine-made one; the height is what the log-odds "
+        "would lose without that moment.",
+        "Nearly every clip has moments of both colours, whatever the verdict; a tall bar proves nothing. "
+        "Taking out what it marks changed the score more than random parts did on 5 of 12 clips tried, for "
+        "either detector; on the others it did not.",
     ),
     "log_mel": (
         "Log-mel spectrogram",

@@ -7,8 +7,8 @@ from detectors.map_test import OCCLUSION, MapTest
 HEADING = "Does the map tell the truth?"
 HELP = (
     "A map shows where a detector looked, which need not be where the evidence lies. This takes out what a "
-    "map marks, lets the detector judge again, and does the same with parts picked at random. That takes a "
-    "minute or two."
+    "map marks, lets the detector judge again, and does the same with parts picked at random. That takes "
+    "some minutes on a CPU."
 )
 BUTTON = "Test the maps"
 TESTING = "Testing what the maps mark"

@@ -24,6 +24,9 @@ SHOW_RESULT = """() => {
   if (result.getBoundingClientRect().top > 0.5 * innerHeight) result.scrollIntoView({behavior: "smooth"});
 }"""
 
+#: Only the pictures that the screen has room for are drawn.
+LARGE_SCREEN = f"(id) => [id, matchMedia('{markup.LARGE_SCREEN}').matches]"
+
 Result = TypeVar("Result")
 
 
@@ -138,11 +141,11 @@ class DetectHandlers:
             gr.Accordion(visible=True),
         )
 
-    def draw(self, analysis_id: str) -> str:
+    def draw(self, analysis_id: str, large_screen: bool = True) -> str:
         """All figures of a finished analysis."""
         analysis = _or_shown(lambda: self.services.recent(analysis_id))
         titles = {name: self.services.detectors.card(name).title for name in analysis.detections}
-        return markup.figures(draw_figures(analysis, titles))
+        return markup.figures(draw_figures(analysis, titles, large_screen))
 
     def save(
         self,
@@ -171,13 +174,12 @@ class DetectHandlers:
         return markup.saved_label(saved), saved["id"]
 
 
-def draw_figures(analysis: Analysis, titles: dict[str, str]) -> list[str]:
+def draw_figures(analysis: Analysis, titles: dict[str, str], large_screen: bool = True) -> list[str]:
     """The figures that this analysis has data for, as HTML, in reading order."""
-    pieces = []
-    for key, draw in drawings(analysis, titles).items():
-        wide = figures.webp(draw(True)) if key in WITH_WIDE else None
-        pieces.append(markup.figure(key, figures.webp(draw(False)), wide))
-    return pieces
+    return [
+        markup.figure(key, figures.webp(draw(large_screen)), large_screen and key in WITH_WIDE)
+        for key, draw in drawings(analysis, titles).items()
+    ]
 
 
 def build(services: Services, examples: Sequence[Example] = ()) -> None:
@@ -238,7 +240,14 @@ def build(services: Services, examples: Sequence[Example] = ()) -> None:
         [verdict, detectors, form, details],
         api_visibility="private",
     )
-    shown.success(handlers.draw, [analysis_id], [plots], api_visibility="private", show_progress="minimal")
+    shown.success(
+        handlers.draw,
+        [analysis_id, gr.Checkbox(visible=False)],
+        [plots],
+        js=LARGE_SCREEN,
+        api_visibility="private",
+        show_progress="minimal",
+    )
     closings = [
         chat.connect(conversation, services, analysis_id, shown),
         stress.connect(stressing, services, analysis_id, shown),

@@ -242,8 +242,8 @@ class SpeakerJudge(Remembering):
 
     def over_time(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """waveform [b, s] -> the log-odds [b], and how much of them each moment of 0.1 s makes, [b, moments]:
-        above 0 it speaks for bona fide. That is what they would lose if its frames did not count, so
-        the moments need not add up to the whole."""
+        what they would lose if its frames did not count. Above 0 it speaks for bona fide, against the rest
+        of the window: the moments do not add up to the whole."""
         odds, *gone = self.recalled(waveform, self._weigh_moments).unbind(dim=1)
         return odds, odds[:, None] - torch.stack(gone, dim=1)
 

@@ -46,6 +46,7 @@ def test_a_visit(real_app: RunningApp, page: Page, tmp_path: Path) -> None:
     assert "1.00 = certainly machine-made" in verdict.inner_text()
     page.locator("#figure-layer_time img").scroll_into_view_if_needed()
     assert page.locator("#figure-layer_time img").evaluate("image => image.naturalWidth") > 300
+    assert page.locator("#figure-timeline img").evaluate("image => image.naturalWidth") < 1000
     services = real_app.services
     missing = [name for name in services.detectors.names() if services.detectors.status(name) is not None]
     assert page.locator(".sl-detector").count() == len(services.detectors.names())
@@ -63,3 +64,15 @@ def test_a_visit(real_app: RunningApp, page: Page, tmp_path: Path) -> None:
     assert real_app.services.store.audio_path(label.audio_sha256).read_bytes() == clip.read_bytes()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390  # nothing hangs over on a phone
     assert [url for url in foreign if not url.startswith((real_app.url, "data:", "blob:"))] == []
+
+
+def test_a_large_screen_gets_wide_pictures(real_app: RunningApp, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.wav", seconds=2.0)
+    with open_page(1280, 900) as page:
+        page.goto(real_app.url)
+        page.set_input_files("#clip input[type=file]", clip)
+        page.wait_for_selector("#clip button[aria-label=Clear], #clip #waveform", state="attached")
+        page.click("#analyze")
+        for key in ("timeline", "voice_time", "attention"):
+            page.wait_for_selector(f"#figure-{key}.sl-wide img")
+            assert page.locator(f"#figure-{key} img").evaluate("image => image.naturalWidth") > 1500

@@ -1,11 +1,16 @@
 """Handlers as the page calls them, and the HTML that they answer with."""
 
+import base64
+import io
+import re
 from pathlib import Path
 
 import gradio as gr
 import pytest
+from PIL import Image
 
 from demo import markup, messages, messages_verdict
+from demo.drawings import WITH_WIDE
 from demo.examples import read_examples
 from demo.pages.about import model_card
 from demo.pages.detect import DetectHandlers, draw_figures
@@ -70,6 +75,23 @@ def test_every_figure_is_drawn_with_a_caveat(handlers: DetectHandlers, clip: str
         assert f'id="figure-{key}"' in page
         assert title in page
         assert caveat in page
+
+
+def test_pictures_suit_the_screen(handlers: DetectHandlers, clip: str) -> None:
+    analysis_id = handlers.analyze_here(clip)[1]
+    large, small = (handlers.draw(analysis_id, large_screen) for large_screen in (True, False))
+    assert large.count("sl-wide") == len(WITH_WIDE)
+    assert "sl-wide" not in small
+    assert large.count("<figure") == small.count("<figure") == len(messages.FIGURES)
+    assert [width(page, "timeline") for page in (small, large)] == [720, 1728]
+    assert [width(page, "log_mel") for page in (small, large)] == [720, 720]
+
+
+def width(page: str, key: str) -> int:
+    """Of the picture of a figure, in pixels."""
+    found = re.search(rf'id="figure-{key}".*?base64,([^"]+)"', page)
+    assert found
+    return int(Image.open(io.BytesIO(base64.b64decode(found[1]))).width)
 
 
 def test_without_detectors_the_sound_is_still_drawn(tmp_path: Path, clip: str) -> None:
