@@ -23,9 +23,7 @@ def drawings(analysis: Analysis, titles: dict[str, str]) -> dict[str, Draw]:
     wave, seconds = analysis.wave, analysis.seconds
     rows = {titles[name]: detection.windows for name, detection in analysis.detections.items()}
     maps = {key: array for detection in analysis.detections.values() for key, array in detection.maps.items()}
-    found: dict[str, Draw] = {
-        "timeline": partial(figures.timeline, wave, rows),
-    }
+    found: dict[str, Draw] = {"timeline": partial(figures.timeline, wave, rows)}
     voices = _voices(analysis, titles)
     if voices:
         found[VOICE_TIME] = partial(figures.voice_time, voices, seconds)
@@ -44,17 +42,17 @@ def _voices(analysis: Analysis, titles: dict[str, str]) -> dict[str, np.ndarray]
     """What each moment makes of what is heard of the voice, [frames], by title: once for all detectors that
     say the same, as they do until one of them is fine-tuned.
     """
-    found: dict[str, np.ndarray] = {}
+    alike: list[tuple[list[str], np.ndarray]] = []
     for name, detection in analysis.detections.items():
         odds = detection.maps.get(VOICE_TIME)
         if odds is None:
             continue
-        same = next((title for title, known in found.items() if np.array_equal(known, odds)), None)
-        title = titles[name] if same is None else f"{same} and {titles[name]}"
-        if same is not None:
-            del found[same]
-        found[title] = odds
-    return found
+        same = next((of for of, known in alike if np.allclose(known, odds, atol=1e-3)), None)
+        if same is None:
+            alike.append(([titles[name]], odds))
+        else:
+            same.append(titles[name])
+    return {" and ".join(of): odds for of, odds in alike}
 
 
 def map_drawings(analysis: Analysis, titles: dict[str, str]) -> dict[str, tuple[tuple[str, str, str], Draw]]:

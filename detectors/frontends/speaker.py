@@ -244,8 +244,8 @@ class SpeakerJudge(Remembering):
         """waveform [b, s] -> the log-odds [b], and how much of them each moment of 0.1 s makes, [b, moments]:
         what they would lose if its frames did not count. Above 0 it speaks for bona fide, against the rest
         of the window: the moments do not add up to the whole."""
-        odds, *gone = self.recalled(waveform, self._weigh_moments).unbind(dim=1)
-        return odds, odds[:, None] - torch.stack(gone, dim=1)
+        said = self.recalled(waveform, self._weigh_moments)
+        return said[:, 0], said[:, :1] - said[:, 1:]
 
     def _weigh_moments(self, waveform: Tensor) -> Tensor:
         """The log-odds, and then those without each moment, [b, 1 + moments]."""
