@@ -14,7 +14,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from PIL import Image
 
-NARROW, WIDE = 4.0, 9.6
+NARROW, WIDE, HEIGHT = 4.0, 9.6, 2.4
 DPI = 180
 INK, FAINT = "#1f2933", "#64748b"
 
@@ -23,7 +23,7 @@ LEFT, RIGHT, BOTTOM, TOP = 0.55, 0.14, 0.46, 0.1
 BAR_GAP, BAR, BAR_TEXT = 0.08, 0.09, 0.55
 
 
-def single(wide: bool = False, height: float = 2.4) -> tuple[Figure, Axes]:
+def single(wide: bool = False, height: float = HEIGHT) -> tuple[Figure, Axes]:
     """A figure with one set of axes; height in inches."""
     figure = Figure(figsize=(WIDE if wide else NARROW, height))
     axis = axes_at(figure, LEFT, BOTTOM, RIGHT, TOP)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from demo.canvas import (
     BOTTOM,
     FAINT,
+    HEIGHT,
     INK,
     LEFT,
     NARROW,
@@ -42,8 +43,8 @@ RANGE_DB = 80.0
 
 #: Log-odds either way that a figure shows at least, so that next to nothing looks like it.
 LEAST_ODDS = 0.5
-#: Height of the axes that show them, in inches.
-PANEL = 1.84
+#: Height of the axes that show them, in inches: those of a figure with one set of axes.
+PANEL = HEIGHT - TOP - BOTTOM
 
 #: Blue (human) over grey to orange (machine-made): told apart with any common colour blindness.
 VERDICT_COLOURS = LinearSegmentedColormap.from_list("verdict", ["#1f5fa8", "#d9dde3", "#c2570c"])

@@ -24,7 +24,8 @@ from detectors.audio import SAMPLE_RATE
 from detectors.faithfulness import SHARES, Faithfulness
 from detectors.relevance import Relevance
 
-#: Neither blue nor orange, which stand for human and machine-made; told apart by their dashes too.
+#: As many as a detector has maps over time, and the occlusion. Neither blue nor orange, which stand for
+#: human and machine-made; told apart by their dashes too.
 LINES = (("#6d3fa8", "-", "o"), ("#0f766e", "--", "s"), ("#9d174d", "-.", "^"))
 
 

@@ -24,8 +24,8 @@ SHOW_RESULT = """() => {
   if (result.getBoundingClientRect().top > 0.5 * innerHeight) result.scrollIntoView({behavior: "smooth"});
 }"""
 
-#: Only the pictures that the screen has room for are drawn.
-LARGE_SCREEN = f"(id) => [id, matchMedia('{markup.LARGE_SCREEN}').matches]"
+#: Tells the server whether the screen has room for wide pictures, so that it draws those that are shown.
+TELL_SCREEN = f"(id) => [id, matchMedia('{markup.LARGE_SCREEN}').matches]"
 
 Result = TypeVar("Result")
 
@@ -240,11 +240,12 @@ def build(services: Services, examples: Sequence[Example] = ()) -> None:
         [verdict, detectors, form, details],
         api_visibility="private",
     )
+    large_screen = gr.Checkbox(visible=False)  # for TELL_SCREEN's answer
     shown.success(
         handlers.draw,
-        [analysis_id, gr.Checkbox(visible=False)],
+        [analysis_id, large_screen],
         [plots],
-        js=LARGE_SCREEN,
+        js=TELL_SCREEN,
         api_visibility="private",
         show_progress="minimal",
     )

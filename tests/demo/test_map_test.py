@@ -138,6 +138,14 @@ def test_the_curves_show_the_map_against_the_range_of_random_orders(wide: bool) 
     assert above.get_ylim()[0] == 0
 
 
+def test_every_map_of_a_detector_has_a_line_of_its_own() -> None:
+    names = ["layers over time", "voice over time", "occlusion"]
+    above, beneath = map_figures.curves([made_up(0.1 * turn) for turn in range(3)], names).axes
+    for axis in (above, beneath):
+        drawn = {line.get_label(): line.get_color() for line in axis.lines}
+        assert len({drawn[name] for name in names}) == 3
+
+
 def test_relevance_lies_over_the_stretch_that_was_tested_and_its_scale_is_even() -> None:
     cells = np.array([[0.0, 0.5], [-0.2, 0.0]])
     axis, bar = map_figures.relevance(speech_like(2.0), 1.5, Relevance(cells, 1.0)).axes
