@@ -18,9 +18,6 @@ from detectors.map_test import MapTest
 from detectors.robustness import StressTest
 from detectors.step_rates import measured_rates
 
-#: Screens that have room for wide figures, as a CSS media query.
-LARGE_SCREEN = "(min-width: 800px)"
-
 
 def header() -> str:
     """Name and purpose of the page."""
@@ -73,25 +70,16 @@ def figure(key: str, image: bytes, wide: bool = False) -> str:
 
     key: of messages.FIGURES or FIGURES_ON_REQUEST. image: WebP; wide: whether it is for large screens alone.
     """
-    return captioned(key, (messages.FIGURES | messages.FIGURES_ON_REQUEST)[key], image, wide=wide)
+    return captioned(key, (messages.FIGURES | messages.FIGURES_ON_REQUEST)[key], image, wide)
 
 
-def captioned(
-    key: str,
-    words: tuple[str, str, str],
-    image: bytes,
-    wide_image: bytes | None = None,
-    *,
-    wide: bool = False,
-) -> str:
-    """`figure`, with words of its own: title, what it shows, how not to over-read it. wide_image: what large
-    screens show instead."""
+def captioned(key: str, words: tuple[str, str, str], image: bytes, wide: bool = False) -> str:
+    """`figure`, with words of its own: title, what it shows, how not to over-read it."""
     title, shows, caveat = words
-    source = f'<source media="{LARGE_SCREEN}" srcset="{_data_uri(wide_image)}">' if wide_image else ""
     return (
-        f'<figure class="sl-card sl-figure{" sl-wide" if wide or wide_image else ""}" id="figure-{key}">'
+        f'<figure class="sl-card sl-figure{" sl-wide" if wide else ""}" id="figure-{key}">'
         f"<h3>{escape(title)}</h3>"
-        f'<picture>{source}<img src="{_data_uri(image)}" alt="{escape(title)}. {escape(shows)}"></picture>'
+        f'<img src="{_data_uri(image)}" alt="{escape(title)}. {escape(shows)}">'
         f"<figcaption>{escape(shows)} <em>{escape(caveat)}</em></figcaption></figure>"
     )
 

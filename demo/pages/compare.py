@@ -8,6 +8,7 @@ from demo import compare_figures, comparing, figures, markup, markup_compare, me
 from demo.comparing import DRAWN_SECONDS
 from demo.pages.chat import AT_ONCE
 from demo.pages.refusal import refusal
+from demo.pages.screen import TELL_SCREEN, unasked
 from demo.services import GPU, Services
 from detectors.errors import DetectorError
 
@@ -22,6 +23,7 @@ class CompareHandlers:
         self,
         questioned: str | None,
         known: list[str] | None,
+        large_screen: bool = True,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  Gradio finds the progress bar by this default
     ) -> str:
         """Judge all clips and show them side by side."""
@@ -43,8 +45,8 @@ class CompareHandlers:
             picture = markup.captioned(
                 "compare",
                 (title, shows.format(seconds=DRAWN_SECONDS), caveat),
-                figures.webp(compare_figures.spectrograms(waves, names)),
-                figures.webp(compare_figures.spectrograms(waves, names, wide=True)),
+                figures.webp(compare_figures.spectrograms(waves, names, large_screen)),
+                large_screen,
             )
         return markup_compare.comparison(found, comparing.differences(found), titles, picture)
 
@@ -72,8 +74,9 @@ def build(services: Services) -> None:
 
     running = button.click(handlers.begin, outputs=[result], **AT_ONCE).success(
         handlers.run,
-        [questioned, known],
+        [questioned, known, unasked()],
         [result],
+        js=TELL_SCREEN,
         concurrency_id=GPU,
         api_visibility="private",
     )

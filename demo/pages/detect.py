@@ -14,6 +14,7 @@ from demo.pages import chat, evidence, history, map_test, stress
 from demo.pages.admin import annotator as name_of
 from demo.pages.admin import spend
 from demo.pages.refusal import refusal
+from demo.pages.screen import TELL_SCREEN, unasked
 from demo.services import GPU, Services
 from detectors.errors import DetectorError
 from detectors.labels.records import LabelError
@@ -23,9 +24,6 @@ SHOW_RESULT = """() => {
   const result = document.querySelector("#verdict");
   if (result.getBoundingClientRect().top > 0.5 * innerHeight) result.scrollIntoView({behavior: "smooth"});
 }"""
-
-#: Tells the server whether the screen has room for wide pictures, so that it draws those that are shown.
-TELL_SCREEN = f"(id) => [id, matchMedia('{markup.LARGE_SCREEN}').matches]"
 
 Result = TypeVar("Result")
 
@@ -240,10 +238,9 @@ def build(services: Services, examples: Sequence[Example] = ()) -> None:
         [verdict, detectors, form, details],
         api_visibility="private",
     )
-    large_screen = gr.Checkbox(visible=False)  # for TELL_SCREEN's answer
     shown.success(
         handlers.draw,
-        [analysis_id, large_screen],
+        [analysis_id, unasked()],
         [plots],
         js=TELL_SCREEN,
         api_visibility="private",

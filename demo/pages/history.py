@@ -11,6 +11,7 @@ from demo.drawings import drawings
 from demo.history import Entry, line, with_new, without_deleted
 from demo.pages.chat import AT_ONCE
 from demo.pages.refusal import refusal
+from demo.pages.screen import TELL_SCREEN, unasked
 from demo.services import Services
 from detectors.errors import DetectorError
 
@@ -34,7 +35,7 @@ class HistoryHandlers:
         heading = messages_history.HEADING.format(count=len(entries))
         return entries, gr.Accordion(heading, visible=bool(entries)), gr.Radio(choices, value=None)
 
-    def show(self, chosen: str | None, entries: list[Entry]) -> str:
+    def show(self, chosen: str | None, entries: list[Entry], large_screen: bool = True) -> str:
         """An earlier analysis of this visit: its verdict, its detectors and where it lies in the clip."""
         try:
             entry = self._entry(chosen, entries)
@@ -45,13 +46,12 @@ class HistoryHandlers:
             raise refusal(error) from error
         cards = [self.services.detectors.card(name) for name in self.services.detectors.names()]
         titles = {card.name: card.title for card in cards}
-        draw = drawings(analysis, titles)["timeline"]
-        pictures = [figures.webp(draw(wide)) for wide in (False, True)]
+        picture = figures.webp(drawings(analysis, titles)["timeline"](large_screen))
         return markup.earlier(
             messages_history.SHOWN.format(name=entry.name, time=f"{entry.created[11:16]} UTC"),
             markup.verdict(analysis, titles),
             markup.detector_cards(analysis, cards),
-            markup.captioned("earlier", messages.FIGURES["timeline"], *pictures),
+            markup.captioned("earlier", messages.FIGURES["timeline"], picture, large_screen),
         )
 
     def remove(self, chosen: str | None, entries: list[Entry], analysis_id: str | None) -> tuple[Any, ...]:
@@ -106,7 +106,12 @@ def connect(parts: Parts, services: Services, analysis_id: gr.State, analysed: D
     analysed.success(handlers.add, [analysis_id, entries], listed, **AT_ONCE)
     parts.accordion.expand(handlers.refresh, [entries], listed, **AT_ONCE)
     parts.show.click(
-        handlers.show, [parts.choice, entries], [parts.shown], api_visibility="private", concurrency_limit=1
+        handlers.show,
+        [parts.choice, entries, unasked()],
+        [parts.shown],
+        js=TELL_SCREEN,
+        api_visibility="private",
+        concurrency_limit=1,
     )
     parts.remove.click(
         handlers.remove, [parts.choice, entries, analysis_id], [*listed, parts.shown], **AT_ONCE

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from demo import messages
 from tests.demo.browsing import ARGUMENTS, CHROMIUM, PATIENCE
 from tests.demo.fake_detectors import write_clip
 from tests.demo.running import RunningApp
@@ -41,6 +42,7 @@ def test_two_visitors_and_a_comparison(running_app: RunningApp, tmp_path: Path) 
         first.click("#history-show")
         first.locator(".sl-earlier .sl-verdict").wait_for()
         assert "mine.wav, as it was analysed at" in first.locator(".sl-earlier").inner_text()
+        assert picture_width(first, "earlier") < 1000
         assert first.evaluate("document.documentElement.scrollWidth") <= 390
         first.locator("#history-list input").first.check()
         first.click("#history-remove")
@@ -56,4 +58,21 @@ def test_two_visitors_and_a_comparison(running_app: RunningApp, tmp_path: Path) 
         assert "mine.wav" in table
         assert "yours.wav" in table
         assert second.evaluate("document.documentElement.scrollWidth") <= 390
+        assert picture_width(second, "compare") < 1000
+
+        second.set_viewport_size({"width": 1280, "height": 900})
+        second.click("#compare-run")
+        second.locator("#figure-compare.sl-wide img").wait_for()
+        assert picture_width(second, "compare") > 1500
+        second.get_by_role("tab", name=messages.DETECT_TAB).click()
+        second.locator("#history-list input").first.check()
+        second.click("#history-show")
+        second.locator("#figure-earlier.sl-wide img").wait_for()
+        assert picture_width(second, "earlier") > 1500
         browser.close()
+
+
+def picture_width(page: Page, figure: str) -> int:
+    """In the picture's own pixels."""
+    width: int = page.locator(f"#figure-{figure} img").evaluate("image => image.naturalWidth")
+    return width
