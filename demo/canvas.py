@@ -4,7 +4,8 @@ Margins are in inches, because matplotlib's own layouts take as long as the draw
 """
 
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -78,19 +79,34 @@ def colour_bar(figure: Figure, axis: Axes, image: ScalarMappable, label: str) ->
 
 def webp(figure: Figure) -> bytes:
     """The figure as a WebP image."""
-    # Method 2 of 6: half the time of the usual 4 for 3 % more bytes.
-    return _image(figure, format="webp", quality=88, method=2)
+    return _as_webp(_drawn(figure))
+
+
+def webps(figures: Iterable[Figure]) -> list[bytes]:
+    """Each figure as a WebP image; while one is drawn, the one before it is compressed on another core."""
+    with ThreadPoolExecutor(1) as beside:
+        images = [beside.submit(_as_webp, _drawn(figure)) for figure in figures]
+        return [image.result() for image in images]
 
 
 def png(figure: Figure) -> bytes:
     """The figure as a PNG image, the same bytes every time: for records that are kept."""
-    return _image(figure, format="png", dpi=(DPI, DPI))
+    return _packed(_drawn(figure), format="png", dpi=(DPI, DPI))
 
 
-def _image(figure: Figure, **how: Any) -> bytes:
+def _drawn(figure: Figure) -> Image.Image:
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # figure.savefig would draw twice, the first time to measure
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def _as_webp(image: Image.Image) -> bytes:
+    # Method 2 of 6: half the time of the usual 4 for 3 % more bytes.
+    return _packed(image, format="webp", quality=88, method=2)
+
+
+def _packed(image: Image.Image, **how: Any) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(buffer, **how)
+    image.save(buffer, **how)
     return buffer.getvalue()

@@ -28,6 +28,7 @@ from demo.canvas import (
 )
 from demo.canvas import png as png  # with the figures, for whoever draws them
 from demo.canvas import webp as webp
+from demo.canvas import webps as webps
 from detectors.audio import SAMPLE_RATE
 from detectors.detection import INCONCLUSIVE_LLR, Window, p_spoof_of
 from detectors.mel_scale import mel

@@ -4,6 +4,7 @@ A window is of one length whatever its clip, so windows of several clips share a
 nothing is padded and no sorting by length is needed.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,9 +60,10 @@ class Batches:
             self._answer(group)
 
     def _answer(self, group: list[tuple["Hearing", Span, np.ndarray]]) -> None:
-        moments = any(clip.maps for clip, *_ in group)
+        windows = np.stack([window for *_, window in group])
+        own = [min(span.end - span.start, windows.shape[1]) for _, span, _ in group]
         try:
-            output, summaries, voice = self._ask(np.stack([window for *_, window in group]), moments)
+            output, summaries, voice = self._ask(windows, own if any(clip.maps for clip, *_ in group) else [])
         except Exception as error:
             if len(group) == 1:
                 group[0][0].fail(error)
@@ -79,15 +81,18 @@ class Batches:
                 clip.checks.take(summaries[row])
 
     @torch.inference_mode()
-    def _ask(self, windows: np.ndarray, moments: bool) -> tuple[Any, np.ndarray | None, np.ndarray | None]:
+    def _ask(
+        self, windows: np.ndarray, own: Sequence[int]
+    ) -> tuple[Any, np.ndarray | None, np.ndarray | None]:
         """What the model says of windows [b, window_samples], on the CPU; where it is known what it learnt
-        from, what its front-end makes of them [b, 2 d]; and, if asked for, what each moment makes of what
-        its speaker network's judge says [b, moments]."""
+        from, what its front-end makes of them [b, 2 d]; and, where it is told how many samples of each
+        window are its clip's `own`, what each moment makes of what its speaker network's judge says
+        [b, moments]."""
         model: Any = self.judge.model
         waves, summaries, voice = torch.from_numpy(windows).to(self.judge.device), None, None
-        moments = moments and isinstance(model, Sls | FakeMamba) and model.front_end.speaker is not None
+        moments = own and isinstance(model, Sls | FakeMamba) and model.front_end.speaker is not None
         if self.judge.familiar or moments:
-            features = model.front_end(waves, moments)
+            features = model.front_end(waves, torch.tensor(own, device=waves.device) if moments else None)
             output = model.judge(features)
             if self.judge.familiar:
                 summaries = summary(features.layers[-1]).cpu().numpy()

@@ -174,9 +174,11 @@ class DetectHandlers:
 
 def draw_figures(analysis: Analysis, titles: dict[str, str], large_screen: bool = True) -> list[str]:
     """The figures that this analysis has data for, as HTML, in reading order."""
+    found = drawings(analysis, titles)
+    images = figures.webps(draw(large_screen) for draw in found.values())
     return [
-        markup.figure(key, figures.webp(draw(large_screen)), large_screen and key in WITH_WIDE)
-        for key, draw in drawings(analysis, titles).items()
+        markup.figure(key, image, large_screen and key in WITH_WIDE)
+        for key, image in zip(found, images, strict=True)
     ]
 
 

@@ -10,6 +10,7 @@ so that the channel does not, and frames of speech are counted by themselves bes
 pauses weigh little.
 """
 
+from functools import partial
 from typing import Self
 
 import torch
@@ -88,15 +89,20 @@ class SpeakerEar(Remembering):
         return self.recalled(waveform, self._listen, always_frozen=True)
 
     @torch.no_grad()
-    def with_and_without(self, waveform: Tensor, moments: int) -> tuple[Tensor, Tensor]:
+    def with_and_without(self, waveform: Tensor, moments: int, own: Tensor) -> tuple[Tensor, Tensor]:
         """waveform [b, s] -> the statistics [b, width], and what they are when the frames of one of so many
-        equal moments do not count, [b, moments, width]. The network has heard those frames all the same."""
+        equal moments do not count, [b, moments, width]. The network has heard those frames all the same.
+
+        own: [b], samples of each, after which it repeats itself; a moment goes with all its repetitions.
+        """
         with torch.autocast(waveform.device.type, enabled=False):
             counts = self._stages_and_counts(waveform)
-            return (
-                torch.cat([_statistics(stage, counted) for stage, counted in counts], dim=1),
-                torch.cat([_statistics_without(stage, counted, moments) for stage, counted in counts], dim=2),
-            )
+            without = []
+            for stage, counted in counts:
+                moment_of = _moments_of_frames(stage.shape[2], waveform.shape[1], own, moments)
+                without.append(_statistics_without(stage, counted, moment_of, moments))
+            whole = [_statistics(stage, counted) for stage, counted in counts]
+            return torch.cat(whole, dim=1), torch.cat(without, dim=2)
 
     @torch.no_grad()
     def _listen(self, waveform: Tensor) -> Tensor:
@@ -240,19 +246,23 @@ class SpeakerJudge(Remembering):
         said = [self.odds(self.ear(heard)) for heard in at_speeds(waveform, self.hearings)]
         return torch.stack(said).mean(dim=0)
 
-    def over_time(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+    def over_time(self, waveform: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
         """waveform [b, s] -> the log-odds [b], and how much of them each moment of 0.1 s makes, [b, moments]:
         what they would lose if its frames did not count. Above 0 it speaks for bona fide, against the rest
-        of the window: the moments do not add up to the whole."""
-        said = self.recalled(waveform, self._weigh_moments)
+        of the window: the moments do not add up to the whole.
+
+        own: [b], samples of each, after which it repeats itself, as a clip does that is shorter than s.
+        """
+        said = self.recalled(waveform, partial(self._weigh_moments, own))
         return said[:, 0], said[:, :1] - said[:, 1:]
 
-    def _weigh_moments(self, waveform: Tensor) -> Tensor:
+    def _weigh_moments(self, own: Tensor, waveform: Tensor) -> Tensor:
         """The log-odds, and then those without each moment, [b, 1 + moments]."""
         moments = max(1, round(waveform.shape[1] / MOMENT))
         said = []
         for heard in at_speeds(waveform, self.hearings):
-            whole, without = self.ear.with_and_without(heard, moments)
+            own_heard = own * heard.shape[1] // waveform.shape[1]
+            whole, without = self.ear.with_and_without(heard, moments, own_heard)
             said.append(torch.cat([self.odds(whole)[:, None], self.odds(without)], dim=1))
         return torch.stack(said).mean(dim=0)
 
@@ -292,13 +302,18 @@ def _statistics(x: Tensor, counted: Tensor) -> Tensor:
     return torch.cat([mean, spread], dim=1)
 
 
-def _statistics_without(x: Tensor, counted: Tensor, moments: int) -> Tensor:
-    """x [b, d, t], counted [b, t] of 0 and 1 -> [b, moments, 2 d]: `_statistics` where one of so many equal
-    stretches of the t frames does not count."""
-    frames = x.shape[2]
-    moment_of = (torch.arange(frames, device=x.device) * moments).div(frames, rounding_mode="floor")
-    stays = 1 - nn.functional.one_hot(moment_of, moments).to(x.dtype)  # [t, moments]
-    left = (counted @ stays)[:, None]  # [b, 1, moments]
+def _moments_of_frames(frames: int, samples: int, own: Tensor, moments: int) -> Tensor:
+    """Which of so many equal moments of the samples each frame is of, [b, frames]: a frame past the first
+    own [b] samples is of the moment that it repeats."""
+    at = torch.arange(frames, device=own.device) * samples  # in samples, times frames: integers stay exact
+    return (at % (own[:, None] * frames) * moments).div(samples * frames, rounding_mode="floor")
+
+
+def _statistics_without(x: Tensor, counted: Tensor, moment_of: Tensor, moments: int) -> Tensor:
+    """x [b, d, t], counted [b, t] of 0 and 1 -> [b, moments, 2 d]: `_statistics` where the frames of one
+    moment do not count. moment_of: [b, t]."""
+    stays = 1 - nn.functional.one_hot(moment_of, moments).to(x.dtype)  # [b, t, moments]
+    left = counted[:, None] @ stays  # [b, 1, moments]
     mean = (x * (counted / counted.sum(dim=1, keepdim=True).clamp_min(1))[:, None]).sum(dim=2, keepdim=True)
     apart = (x - mean) * counted[:, None]  # small numbers, whose squares cancel little below
     shift = apart @ stays / left.clamp_min(1)

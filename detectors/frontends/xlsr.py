@@ -62,22 +62,23 @@ class XlsrFrontEnd(Remembering):
                 module.to(torch.bfloat16)
         self.in_bf16, self.memory = True, None  # what others heard in fp32 is not what this one hears
 
-    def forward(self, waveform: Tensor, moments: bool = False) -> Features:
-        """moments: whether to tell what each moment makes of what the speaker network's judge says."""
+    def forward(self, waveform: Tensor, own: Tensor | None = None) -> Features:
+        """own: to be told what each moment makes of what the speaker network's judge says; [b], samples of
+        each waveform, after which it repeats itself: s of one that does not."""
         if not self.in_bf16:
-            return self._features(waveform, moments)
+            return self._features(waveform, own)
         with torch.autocast(waveform.device.type, torch.bfloat16):
-            return self._features(waveform, moments)
+            return self._features(waveform, own)
 
-    def _features(self, waveform: Tensor, moments: bool) -> Features:
+    def _features(self, waveform: Tensor, own: Tensor | None) -> Features:
         streams = self.streams(waveform)
         said = None
         if self.textures:
             seen = fine_spectra(waveform, phases=bool(self.config.phase_textures))
             said = torch.stack([texture(seen) for texture in self.textures]).mean(dim=0)
         speaker, by_moment = None, None
-        if self.speaker is not None and moments:
-            speaker, by_moment = self.speaker.over_time(waveform)
+        if self.speaker is not None and own is not None:
+            speaker, by_moment = self.speaker.over_time(waveform, own)
         elif self.speaker is not None:
             speaker = self.speaker(waveform)
         return Features(self.finish(streams[-1]), streams, said, speaker, by_moment)

@@ -180,7 +180,7 @@ def test_a_voice_is_heard_faster_and_slower_too(ear: SpeakerEar, waves: Tensor) 
 def test_statistics_without_a_moment_are_those_of_the_other_frames(ear: SpeakerEar, moments: int) -> None:
     waves = 0.1 * torch.randn(2, RATE, generator=torch.Generator().manual_seed(1))
     waves[1, : 9 * RATE // 10] *= 0.01  # speech in the last tenth alone
-    whole, without = ear.with_and_without(waves, moments)
+    whole, without = ear.with_and_without(waves, moments, torch.tensor([RATE, RATE]))
     torch.testing.assert_close(whole, ear(waves))
     assert without.shape == (2, moments, ear.width)
     counts = ear._stages_and_counts(waves)
@@ -191,6 +191,23 @@ def test_statistics_without_a_moment_are_those_of_the_other_frames(ear: SpeakerE
             found += _mean_and_spread(x, counted.bool() & (moment_of != moment))
         # A spread next to 0 is the root of what rounding leaves.
         torch.testing.assert_close(without[:, moment], torch.cat(found, dim=1), atol=2e-3, rtol=1e-3)
+
+
+def test_a_moment_of_a_repeated_clip_goes_with_its_repetitions(ear: SpeakerEar) -> None:
+    clip = 0.1 * torch.randn(1, 6 * RATE // 10, generator=torch.Generator().manual_seed(1))
+    wave = torch.cat([clip, clip], dim=1)[:, :RATE]
+    whole, without = ear.with_and_without(wave, 10, torch.tensor([clip.shape[1]]))
+    for moment in range(10):
+        found = []
+        for x, counted in ear._stages_and_counts(wave):
+            places = torch.arange(x.shape[2]) / x.shape[2]
+            gone = [moment, moment + 6] if moment < 6 else []  # 6 to 9 are repetitions: nothing of their own
+            kept = torch.ones(x.shape[2], dtype=torch.bool)
+            for each in gone:
+                kept &= ~((places >= each / 10 - 1e-6) & (places < (each + 1) / 10 - 1e-6))
+            found += _mean_and_spread(x, counted.bool() & kept)
+        torch.testing.assert_close(without[:, moment], torch.cat(found, dim=1), atol=2e-3, rtol=1e-3)
+    torch.testing.assert_close(without[:, 6:], whole[:, None].expand(-1, 4, -1), atol=2e-3, rtol=1e-3)
 
 
 def _mean_and_spread(x: Tensor, kept: Tensor) -> list[Tensor]:
@@ -206,15 +223,15 @@ def test_what_each_moment_makes_of_the_odds_is_what_they_lose_without_it(
 ) -> None:
     judge = SpeakerJudge(2, hearings=2).eval()
     judge.ear.load_state_dict(ear.state_dict())
-    asked = []
+    own, asked = torch.full((3,), waves.shape[1]), []
     judge.ear.stem.register_forward_hook(lambda *_: asked.append(1))
     with torch.inference_mode():
-        odds, moments = judge.over_time(waves)
+        odds, moments = judge.over_time(waves, own)
         assert moments.shape == (3, 10)
         torch.testing.assert_close(odds, judge(waves))
         lost = []
         for heard in at_speeds(waves, 2):
-            whole, without = judge.ear.with_and_without(heard, 10)
+            whole, without = judge.ear.with_and_without(heard, 10, torch.full((3,), heard.shape[1]))
             lost.append(judge.odds(whole)[:, None] - judge.odds(without))
         torch.testing.assert_close(moments, (lost[0] + lost[1]) / 2)
         assert moments.abs().min() > 0
@@ -224,7 +241,7 @@ def test_what_each_moment_makes_of_the_odds_is_what_they_lose_without_it(
         other.ear.stem.register_forward_hook(lambda *_: asked.append(1))
         remember_together(other)
         asked.clear()
-        torch.testing.assert_close(judge.over_time(waves), other.over_time(waves))
+        torch.testing.assert_close(judge.over_time(waves, own), other.over_time(waves, own))
         assert len(asked) == 2  # two speeds, by one of the judges
 
 
