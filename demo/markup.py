@@ -12,6 +12,7 @@ from demo.examples import Example
 from demo.workbench import ImportReport
 from detectors.cards import DetectorCard
 from detectors.detection import INCONCLUSIVE_LLR, Detection, Step, Verdict, p_spoof_of
+from detectors.fusion import uncounted
 from detectors.labels.agreement import Agreement
 from detectors.labels.records import Tombstone
 from detectors.map_test import MapTest
@@ -51,6 +52,7 @@ def verdict(analysis: Analysis, titles: dict[str, str]) -> str:
 def detector_cards(analysis: Analysis, cards: Sequence[DetectorCard]) -> str:
     """One card a detector, in a row: its number, or why it has none."""
     pieces = []
+    left_out = uncounted({name: analysis.versions[name] for name in analysis.detections})
     for card in cards:
         detection = analysis.detections.get(card.name)
         body = (
@@ -58,6 +60,8 @@ def detector_cards(analysis: Analysis, cards: Sequence[DetectorCard]) -> str:
             if detection
             else _unavailable(analysis.unavailable[card.name])
         )
+        if card.name in left_out:
+            body += f'<p class="sl-meta">{messages.NOT_COUNTED}</p>'
         pieces.append(
             f'<article class="sl-card sl-detector"><h3>{escape(card.title)}</h3>'
             f'<p class="sl-kind">{escape(card.kind)}</p>{body}</article>'

@@ -14,7 +14,7 @@ from detectors.checkpoints import CONFIG, read_config, weights_digest
 from detectors.conditions import CONDITIONS
 from detectors.corpus import Clip, bonafide_mask
 from detectors.fusion import FILE as FUSION
-from detectors.fusion import MEAN, WEIGHED, Fusion, fit_fusion, read_fusion, save_fusion
+from detectors.fusion import MEAN, Fusion, fit_fusion, read_fusion, save_fusion
 from detectors.held_out import held_out_llrs, turns_of
 from detectors.judged import Judged
 from detectors.logistic import fit_logistic
@@ -47,11 +47,13 @@ def fitted(judged: Sequence[Judged], clips: list[Clip], split: str) -> list[Entr
     turns = turns_of([clip.group for clip in clips], bonafide)
     entries, llrs, held_out = [], {}, {}
     for each in judged:
-        unseen = held_out_llrs(fit_logistic, each.scores[..., None], bonafide, turns)
-        calibration = fit_calibration(each.scores.ravel(), np.tile(bonafide, len(each.scores)))
+        values = Calibration.fresh(each.detector).llr(each.scores)
+        unseen = held_out_llrs(fit_logistic, values[..., None], bonafide, turns)
+        labels = np.tile(bonafide, len(each.scores))
+        calibration = fit_calibration(each.scores.ravel(), labels, each.detector)
         calibration = replace(calibration, limit=best_limit(unseen, bonafide))
         sizes = Sizes.of_config(read_config(each.folder))
-        long = fit_long_clips(clips, each.windows, sizes) if each.windows else None
+        long = fit_long_clips(clips, each.windows, sizes, each.detector) if each.windows else None
         _save_fits(each.folder, calibration, long)
         llrs[each.detector] = calibration.llr(each.scores)
         held_out[each.detector] = calibration.limited(unseen)
@@ -68,7 +70,7 @@ def fitted(judged: Sequence[Judged], clips: list[Clip], split: str) -> list[Entr
     save_fusion(judged[0].folder.parent / FUSION, fusion)
     for together in found:
         members = [folders[name] for name in together.weighing.weights]
-        way = WEIGHED if together.weighing.better else MEAN
+        way = together.weighing.way if together.weighing.better else MEAN
         entries.append(_together(members, way, together.scores, together.llrs, turns.how))
     return entries
 
@@ -88,7 +90,7 @@ def as_shipped(judged: Sequence[Judged]) -> list[Entry]:
             own = {each.detector: llrs[each.folder] for each in members}
             values = weighing.llr(own) if weighing else np.mean(list(own.values()), axis=0)
             folders = [each.folder for each in members]
-            way = WEIGHED if weighing else MEAN
+            way = weighing.way if weighing else MEAN
             entries.append(_together(folders, way, values, values, AS_SHIPPED))
     return entries
 

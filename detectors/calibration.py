@@ -6,13 +6,19 @@ hundred clips cannot bear that out (Vergeer et al., 2016), so what is claimed en
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from detectors.logistic import fit_logistic
 from detectors.metrics import cllr
+
+#: Detectors whose CM score is the log-probability of bona fide (SLS's log-softmax): it ends at 0, where all
+#: clear human voices crowd together.
+LOG_PROBS = frozenset({"sls"})
+#: Below this, float32 tells a log-probability from 0.
+_LAST_LOG_PROB = -1e-7
 
 #: Of the LLR, from which the one with the lowest Cllr is taken. "Likely" begins at 1.7 (see detection.py).
 LIMITS = (2.0, 2.5, 3.0, 4.0, 6.0, math.inf)
@@ -22,25 +28,38 @@ Scores = TypeVar("Scores", float, np.ndarray)
 
 @dataclass(frozen=True)
 class Calibration:
-    """llr = scale * score + offset, natural log, bona fide over spoof, but not beyond +-limit."""
+    """llr = scale * score + offset, natural log, bona fide over spoof, but not beyond +-limit.
+
+    of_log_prob: the score is a log-probability, and its log-odds are taken instead.
+    """
 
     scale: float = 1.0
     offset: float = 0.0
     limit: float = math.inf
+    of_log_prob: bool = False
+
+    @classmethod
+    def fresh(cls, detector: str) -> Self:
+        """Of a detector that nobody calibrated."""
+        return cls(of_log_prob=detector in LOG_PROBS)
 
     @classmethod
     def of_config(cls, config: dict[str, Any]) -> Self:
         """As a checkpoint's config.json has it; the fresh one where it has none."""
-        return cls(**config.get("calibration", {}))
+        return cls(**config["calibration"]) if "calibration" in config else cls.fresh(config["detector"])
 
     def as_config(self) -> dict[str, float]:
         """Plain JSON values, of which `of_config` makes the same calibration again."""
-        fields = {"scale": self.scale, "offset": self.offset}
-        return fields if math.isinf(self.limit) else {**fields, "limit": self.limit}
+        fresh = type(self)()
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name in ("scale", "offset") or value != getattr(fresh, name)
+        }
 
     def llr(self, score: Scores) -> Scores:
         """Of one CM score, or of an array of them."""
-        return self.limited(self.scale * score + self.offset)
+        return self.limited(self.scale * (log_odds(score) if self.of_log_prob else score) + self.offset)
 
     def limited(self, llr: Scores) -> Scores:
         """What may be claimed of an LLR from elsewhere, such as that of a long clip."""
@@ -49,13 +68,21 @@ class Calibration:
         return min(max(llr, -self.limit), self.limit)
 
 
-def fit_calibration(scores: np.ndarray, is_bonafide: np.ndarray) -> Calibration:
+def log_odds(log_prob: Scores) -> Scores:
+    """ln(p / (1 - p)) of ln p, for p from 0 to 1."""
+    within = np.minimum(log_prob, _LAST_LOG_PROB)
+    odds = within - np.log(-np.expm1(within))
+    return odds if isinstance(log_prob, np.ndarray) else float(odds)
+
+
+def fit_calibration(scores: np.ndarray, is_bonafide: np.ndarray, detector: str = "") -> Calibration:
     """Minimise Cllr, in which both classes weigh the same however many trials each has.
 
-    scores [clips], is_bonafide [clips] of bool. Raises ValueError when a class is missing.
+    scores [clips] of a detector, is_bonafide [clips] of bool. Raises ValueError when a class is missing.
     """
-    fitted = fit_logistic(scores[:, None], is_bonafide)
-    return Calibration(fitted.weights[0], fitted.offset)
+    fresh = Calibration.fresh(detector)
+    fitted = fit_logistic(fresh.llr(scores)[:, None], is_bonafide)
+    return replace(fresh, scale=fitted.weights[0], offset=fitted.offset)
 
 
 def best_limit(llrs: np.ndarray, is_bonafide: np.ndarray) -> float:

@@ -165,7 +165,8 @@ def calibrate(
     On dev as it is and with the shortcuts removed, together with the held-back clips. Without dev, on the
     held-back clips when they are enough; else the old calibration stays.
     """
-    old = Calibration.of_config(read_config(old_folder))
+    config = read_config(old_folder)
+    old = Calibration.of_config(config)
     values = [scores["held-back clips"]["after"]]
     labels = [bonafide_mask(material.held_back.clips)]
     if material.dev:
@@ -181,7 +182,7 @@ def calibrate(
             told = f"not fitted anew: there are fewer than {MIN_TO_CALIBRATE} held-back clips of a class"
             return old, told
         told = "the held-back labelled clips"
-    fitted = fit_calibration(np.concatenate(values), np.concatenate(labels))
+    fitted = fit_calibration(np.concatenate(values), np.concatenate(labels), config["detector"])
     # How much may be claimed was found on more clips than these.
     return replace(fitted, limit=old.limit), told
 

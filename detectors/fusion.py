@@ -1,16 +1,16 @@
 """One LLR from all detectors that judged a clip: weighed where that was found better, else their mean.
 
-`assess --calibrate` fits the weights by logistic regression over the detectors' LLRs (Brümmer, 2010),
-none below 0, for each set of two or more of them, and keeps them in fusion.json. A set's weights are used
-where, on sources that their fit had not seen, they reached a Cllr below the mean's by at least GAIN, and only
-for the very model weights that they were fitted on: fine-tuned detectors and other presets are fused by the
-mean.
+`assess --calibrate` finds weights for each set of two or more detectors and keeps them in fusion.json: those
+of a logistic regression over their LLRs (Brümmer, 2010), none below 0, or the mean without those that harm
+it. A set's weights are used where, on sources that their fit had not seen, they reached a Cllr below that of
+the mean of all by at least GAIN, and only for the very model weights that they were found for: fine-tuned
+detectors and other presets are fused by the mean.
 """
 
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
@@ -53,6 +53,19 @@ class Weighing:
     def better(self) -> bool:
         """Whether it is to be used."""
         return self.cllr <= self.cllr_of_mean - GAIN
+
+    @property
+    def counted(self) -> list[str]:
+        """The detectors with a weight above 0."""
+        return [name for name, weight in self.weights.items() if weight > 0]
+
+    @property
+    def way(self) -> str:
+        """How it makes one LLR, in words."""
+        if self == replace(self, **_mean_of(self.counted, self.weights)):
+            return f"mean of the LLRs of {', '.join(self.counted)}"
+        weights = ", ".join(f"{name} {weight:.3f}" for name, weight in self.weights.items())
+        return f"{WEIGHED}: {weights}; offset {self.offset:+.3f}"
 
     def llr(self, llrs: Mapping[str, Llrs]) -> Llrs:
         """Of one clip, or of arrays [clips]. llrs: by detector, those of `weights`."""
@@ -101,10 +114,13 @@ def fused(llrs: Mapping[str, float], versions: Mapping[str, str]) -> float:
 def way_of(versions: Mapping[str, str]) -> str:
     """How `fused` makes one LLR of these detectors', in words."""
     found = weighing_of(versions)
-    if found is None:
-        return MEAN
-    weights = ", ".join(f"{name} {weight:.3f}" for name, weight in found.weights.items())
-    return f"{WEIGHED}: {weights}; offset {found.offset:+.3f}"
+    return MEAN if found is None else found.way
+
+
+def uncounted(versions: Mapping[str, str]) -> list[str]:
+    """Which of these detectors `fused` gives no weight."""
+    found = weighing_of(versions)
+    return [] if found is None else [name for name in versions if name not in found.counted]
 
 
 def weighing_of(versions: Mapping[str, str]) -> Weighing | None:
@@ -185,14 +201,40 @@ def _fit_set(
     is_bonafide: np.ndarray,
     turns: Turns,
 ) -> Together:
+    def cost(way: np.ndarray) -> float:
+        return float(np.mean([cllr(row[is_bonafide], row[~is_bonafide]) for row in way]))
+
+    def mean_of(part: Sequence[str], of: Mapping[str, np.ndarray]) -> np.ndarray:
+        found: np.ndarray = np.mean([of[name] for name in part], axis=0)
+        return found
+
+    part = _without_what_harms(names, lambda part: cost(mean_of(part, held_out)))
+    mean = mean_of(part, held_out)
+    cost_of_part, cost_of_all = cost(mean), cost(mean_of(names, held_out))
     fit = partial(fit_logistic, non_negative=True)
     features = np.stack([llrs[name] for name in names], axis=-1)
     weighed = held_out_llrs(fit, features, is_bonafide, turns)
-    mean = np.mean([held_out[name] for name in names], axis=0)
+    if part != names and cost(weighed) > cost_of_part - GAIN:
+        weighing = Weighing(cllr=cost_of_part, cllr_of_mean=cost_of_all, **_mean_of(part, names))
+        return Together(weighing, mean_of(part, llrs), mean)
     fitted = fit(features.reshape(-1, len(names)), np.tile(is_bonafide, len(features)))
-    costs = [np.mean([cllr(row[is_bonafide], row[~is_bonafide]) for row in way]) for way in (weighed, mean)]
     weights = dict(zip(names, fitted.weights, strict=True))
-    weighing = Weighing(weights, fitted.offset, *map(float, costs))
+    weighing = Weighing(weights, fitted.offset, cost(weighed), cost_of_all)
     if weighing.better:
         return Together(weighing, held_out_scores(fit, features, is_bonafide, turns), weighed)
-    return Together(weighing, features.mean(axis=-1), mean)
+    return Together(weighing, mean_of(names, llrs), mean)
+
+
+def _without_what_harms(names: tuple[str, ...], cost: Callable[[tuple[str, ...]], float]) -> tuple[str, ...]:
+    """The names but for those without which, one after another, the cost falls by GAIN or more."""
+    while len(names) > 1:
+        fewer = min(combinations(names, len(names) - 1), key=cost)
+        if cost(fewer) > cost(names) - GAIN:
+            break
+        names = fewer
+    return names
+
+
+def _mean_of(part: Sequence[str], names: Iterable[str]) -> dict[str, Any]:
+    """The fields of a Weighing that is the mean of a part of these detectors."""
+    return {"weights": {name: (name in part) / len(part) for name in names}, "offset": 0.0}

@@ -73,8 +73,11 @@ class LongFit:
         return [asdict(row) for row in self.rows]
 
 
-def fit_long_clips(clips: Sequence[Clip], windows: Sequence[list[list[float]]], sizes: Sizes) -> LongFit:
-    """windows: of each condition, of each clip the CM scores of its windows; sizes: how they were cut."""
+def fit_long_clips(
+    clips: Sequence[Clip], windows: Sequence[list[list[float]]], sizes: Sizes, detector: str
+) -> LongFit:
+    """windows: of each condition, of each clip the CM scores of its windows by this detector; sizes: how they
+    were cut."""
     lengths = {seconds: windows_in(seconds, sizes) for seconds in LENGTHS}
     long = [clip for of in windows for clip in made_long(clips, of, lengths)]
     usable = {seconds: count for seconds, count in lengths.items() if _has_all_kinds(long, seconds)}
@@ -82,7 +85,7 @@ def fit_long_clips(clips: Sequence[Clip], windows: Sequence[list[list[float]]], 
     if not usable or not _can_be_held_out(long):
         return LongFit(None, [])
     means = np.array([np.mean(clip.scores) for clip in long])
-    by_mean = _held_out_means(clips, windows, long, means)
+    by_mean = _held_out_means(clips, windows, long, means, detector)
     tried = {adjacent: _held_out_worst(long, adjacent) for adjacent in ADJACENT}
     adjacent = min(tried, key=lambda each: _mean_cllr(_rows(long, usable, means, by_mean, tried[each])))
     rows = _rows(long, usable, means, by_mean, tried[adjacent])
@@ -212,6 +215,7 @@ def _held_out_means(
     windows: Sequence[list[list[float]]],
     long: Sequence[LongClip],
     means: np.ndarray,
+    detector: str,
 ) -> np.ndarray:
     """LLRs [n] by the mean, calibrated on the short clips of all other sources."""
     scores = np.concatenate([[np.mean(of) for of in condition] for condition in windows])
@@ -220,7 +224,7 @@ def _held_out_means(
     llrs = np.empty(len(long))
     for source, own, _ in _turns(long):
         rest = sources != source
-        llrs[own] = fit_calibration(scores[rest], labels[rest]).llr(means[own])
+        llrs[own] = fit_calibration(scores[rest], labels[rest], detector).llr(means[own])
     return llrs
 
 

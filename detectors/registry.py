@@ -154,7 +154,9 @@ def _of_released(card: DetectorCard, file: Path, device: str) -> Detector:
         raise DetectorError(
             f"{file} is a file, and {card.title} is loaded from a checkpoint folder. Name the folder."
         )
-    return Detector(card, load_released(file, card.name), Calibration(), _version(sha256_of(file)), device)
+    return Detector(
+        card, load_released(file, card.name), Calibration.fresh(card.name), _version(sha256_of(file)), device
+    )
 
 
 def _fetched(card: DetectorCard) -> Path:

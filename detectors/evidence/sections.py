@@ -131,7 +131,8 @@ def _recording(report: dict[str, Any]) -> list[Block]:
 
 
 def _calibration(fitted: dict[str, float]) -> str:
-    line = f"LLR = {fitted['scale']:.5f} × score {_signed(fitted['offset'], 5)}"
+    score = "log-odds of the score" if fitted.get("of_log_prob") else "score"
+    line = f"LLR = {fitted['scale']:.5f} × {score} {_signed(fitted['offset'], 5)}"
     return f"{line}, not beyond ±{fitted['limit']:g}" if "limit" in fitted else line
 
 

@@ -15,7 +15,7 @@ from detectors.conditions import COMMON_RMS, CONDITIONS, shortcuts_removed
 from detectors.config import FakeMambaConfig, FrontEndConfig, SlsConfig
 from detectors.corpus import Clip, bonafide_mask
 from detectors.dev_scores import clip_means, eer_by_source
-from detectors.fusion import MEAN, WEIGHED, read_fusion
+from detectors.fusion import read_fusion
 from detectors.held_out import BY_SOURCE
 from detectors.judged import Judged
 from detectors.long_clips import LongClips
@@ -54,7 +54,7 @@ def test_eers_by_source_can_be_counted_by_hand():
 
 
 def test_the_command_reports_and_saves_a_calibration(manifest, tmp_path, capsys):
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     folder = tmp_path / "sls-tiny"
     save_model(Sls(SlsConfig(TINY, 8_000, 4_000, fc_hidden=8)), "sls", folder, {"step": 3})
     other = tmp_path / "mamba-tiny"
@@ -70,7 +70,7 @@ def test_the_command_reports_and_saves_a_calibration(manifest, tmp_path, capsys)
     assert "### sls-tiny + mamba-tiny, " in printed
     assert "| sls + fake_mamba | " in printed
     config = read_config(folder)
-    assert config["calibration"].keys() - {"limit"} == {"scale", "offset"}
+    assert config["calibration"].keys() - {"limit", "of_log_prob"} == {"scale", "offset"}
     assert config["step"] == 3
     scores = (folder / "shortcuts-removed.scores").read_text().splitlines()
     assert [line.split()[0] for line in scores] == [f"u{i}" for i in range(6)]
@@ -134,7 +134,7 @@ SOURCES = 8
 
 
 def judged_by_hand(folder: Path, detector: str, clips: list[Clip], apart: float) -> Judged:
-    """A checkpoint folder with made-up window scores: the classes are `apart` either side of 0."""
+    """A checkpoint folder with made-up window scores: the classes' log-odds are `apart` either side of 0."""
     folder.mkdir()
     sizes = {"window_samples": 48_000, "hop_samples": 24_000}
     (folder / "config.json").write_text(json.dumps({"detector": detector, "model": sizes}))
@@ -149,6 +149,8 @@ def judged_by_hand(folder: Path, detector: str, clips: list[Clip], apart: float)
         ]
         for _ in CONDITIONS
     ]  # fmt: skip
+    if detector == "sls":
+        windows = [[(-np.log1p(np.exp(-np.array(of)))).tolist() for of in each] for each in windows]
     return Judged(folder, detector, np.stack([clip_means(of) for of in windows]), windows)
 
 
@@ -177,12 +179,12 @@ def test_what_is_fitted_is_kept_and_judged_by_fits_that_had_not_seen_the_source(
     for entry, each in zip(entries, judged, strict=False):
         np.testing.assert_allclose(entry.scores, flattered[entries.index(entry)].llrs)
         config = read_config(each.folder)
-        assert config["calibration"].keys() - {"limit"} == {"scale", "offset"}
+        assert config["calibration"].keys() - {"limit", "of_log_prob"} == {"scale", "offset"}
         assert entry.long is not None
         assert LongClips.of_config(config) == entry.long.long
         assert entry.long.long is not None
     # Together they are better than either, by the same way that the shipped weights are used.
-    assert entries[2].title == "one + two, " + (WEIGHED if "logistic" in flattered[2].title else MEAN)
+    assert entries[2].title == flattered[2].title
     costs = [np.mean([cllr(row[bonafide], row[~bonafide]) for row in entry.llrs]) for entry in entries]
     assert costs[2] < min(costs[:2])
 

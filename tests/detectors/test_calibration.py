@@ -121,10 +121,33 @@ def test_nothing_is_claimed_beyond_the_limit():
     assert fitted.limited(-4.2) == -3.0
 
 
-@pytest.mark.parametrize("kept", [Calibration(2, 0.5), Calibration(2, 0.5, 3.0)])
+@pytest.mark.parametrize(
+    "kept", [Calibration(2, 0.5), Calibration(2, 0.5, 3.0), Calibration(2, 0.5, 3.0, of_log_prob=True)]
+)
 def test_a_calibration_survives_its_config(kept):
-    config = json.loads(json.dumps({"calibration": kept.as_config()}, allow_nan=False))
+    config = json.loads(json.dumps({"detector": "sls", "calibration": kept.as_config()}, allow_nan=False))
     assert Calibration.of_config(config) == kept
+
+
+def test_a_log_probability_ends_at_0_and_its_log_odds_do_not():
+    odds = np.array([-30.0, -2.0, 0.0, 2.0, 12.0])
+    log_probs = -np.log1p(np.exp(-odds))
+    for name, expected in (("sls", odds), ("fake_mamba", log_probs)):
+        fresh = Calibration.of_config({"detector": name})
+        np.testing.assert_allclose(fresh.llr(log_probs), expected, atol=1e-6)
+    assert Calibration.fresh("sls").llr(float(log_probs[3])) == pytest.approx(2)
+    assert Calibration.fresh("sls").llr(0.0) == pytest.approx(16.1, abs=0.1)  # as far as float32 tells
+
+
+def test_log_probabilities_are_calibrated_by_their_log_odds():
+    scores, is_bonafide = two_classes()
+    of_scores = fit_calibration(scores, is_bonafide)
+    log_probs = -np.log1p(np.exp(-scores))
+    fitted = fit_calibration(log_probs, is_bonafide, "sls")
+    np.testing.assert_allclose(fitted.llr(log_probs), of_scores.llr(scores), atol=1e-4)
+    assert cllr(fitted, log_probs, is_bonafide) < cllr(
+        fit_calibration(log_probs, is_bonafide), log_probs, is_bonafide
+    )
 
 
 def test_the_limit_is_where_the_claims_of_confident_mistakes_cost_least():

@@ -1,6 +1,7 @@
 """Several detectors' LLRs as one: weighed where that was found better and the weights are the same."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from detectors.fusion import (
     fusion_table,
     read_fusion,
     save_fusion,
+    uncounted,
     way_of,
 )
 from detectors.held_out import held_out_llrs, turns_of
@@ -56,6 +58,15 @@ def test_a_set_that_was_not_fitted_is_fused_by_the_mean(shipped: None) -> None:
     assert fused({**LLRS, "allm4add": 8.0}, third) == 2.0
     assert fused({"sls": 1.5}, VERSIONS) == 1.5
     assert way_of(third) == way_of({}) == MEAN
+
+
+def test_the_mean_of_some_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = Weighing({"sls": 0.0, "fake_mamba": 1.0}, 0.0, 0.4, 0.5)
+    monkeypatch.setattr(fusion, "shipped", lambda: replace(kept(), weighings=[some]))
+    assert fused(LLRS, VERSIONS) == -3.0
+    assert way_of(VERSIONS) == "mean of the LLRs of fake_mamba"
+    assert uncounted(VERSIONS) == ["sls"]
+    assert uncounted({"sls": VERSIONS["sls"]}) == []  # nothing is left out of one alone
 
 
 @pytest.mark.parametrize("cllr", [0.5, 0.495])
@@ -119,3 +130,20 @@ def test_a_fit_weighs_the_better_detector_more_and_beats_the_mean() -> None:
     assert found[1].weighing.weights["sls"] == pytest.approx(1, abs=0.25)
     one, two = {name: 1.0 for name in found[-1].weighing.weights}, found[-1].weighing
     assert two.llr(one) > 2.0
+
+
+def test_where_weights_do_not_help_the_mean_of_some_may() -> None:
+    labels = np.arange(400) < 200
+    turns = turns_of([f"{label}{i % 5}" for i, label in enumerate(labels)], labels)
+    llrs = {name: made(30.0, seed, labels) for seed, name in enumerate(("sls", "fake_mamba", "allm4add"))}
+    held_out = {
+        "sls": made(0.5, 4, labels),
+        "fake_mamba": made(0.5, 5, labels),
+        "allm4add": -2 * made(0.5, 6, labels),
+    }
+    pair, *_, three = fit_fusion(llrs, held_out, labels, turns)
+    assert not pair.weighing.better  # than the mean of both, which is not among what is tried beside it
+    assert three.weighing.counted == ["sls", "fake_mamba"]
+    assert three.weighing.way == "mean of the LLRs of sls, fake_mamba"
+    np.testing.assert_allclose(three.llrs, (held_out["sls"] + held_out["fake_mamba"]) / 2)
+    np.testing.assert_allclose(three.scores, (llrs["sls"] + llrs["fake_mamba"]) / 2)

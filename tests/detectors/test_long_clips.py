@@ -85,7 +85,7 @@ def test_a_source_with_too_little_is_left_out_and_its_spoofs_go_into_others() ->
 
 def test_where_a_short_fake_part_drowns_in_the_mean_the_worst_stretch_counts() -> None:
     clips = clips_of()
-    found = fit_long_clips(clips, [scored(clips, 2.5)], SIZES)
+    found = fit_long_clips(clips, [scored(clips, 2.5)], SIZES, "fake_mamba")
     assert found.long is not None
     assert found.long.worst > 0
     partly = {row.seconds: row for row in found.rows if row.kind == "partly"}
@@ -108,7 +108,7 @@ def test_where_windows_say_little_the_mean_stays() -> None:
     dice = np.random.default_rng(1)
     # A clip's class shows only in the mean over many windows; part of a clip tells nothing.
     windows = [list(dice.normal(0.15 if clip.is_bonafide else -0.15, 3.0, 2)) for clip in clips]
-    found = fit_long_clips(clips, [windows], SIZES)
+    found = fit_long_clips(clips, [windows], SIZES, "fake_mamba")
     assert len(found.rows) == 2 * len(LENGTHS)
     if found.long is not None:  # if at all, only where it was measured to be better
         first = [row for row in found.rows if row.windows == found.long.from_windows]
@@ -118,5 +118,5 @@ def test_where_windows_say_little_the_mean_stays() -> None:
 @pytest.mark.parametrize("each", [1, 30])
 def test_too_little_material_gives_nothing(each: int) -> None:
     clips = [clip for clip in clips_of(each) if clip.is_bonafide or clip.group == "a"]
-    found = fit_long_clips(clips, [scored(clips, 2.0)], SIZES)
+    found = fit_long_clips(clips, [scored(clips, 2.0)], SIZES, "fake_mamba")
     assert (found.long, found.rows) == (None, [])
