@@ -28,6 +28,7 @@ from detectors.conditions import as_is
 from detectors.corpus import Clip, ClipCache, bonafide_mask, build_cache, read_manifest
 from detectors.dev_scores import eer_by_source, score_cache
 from detectors.errors import DetectorError
+from detectors.frontends.heard_once import remember_together
 from detectors.fusion import way_of, weighing_of
 from detectors.metrics import cllr, rates_at
 from detectors.models import Countermeasure
@@ -145,6 +146,8 @@ def _candidates(name: str, preset: str, data: Path | None, device: str) -> list[
     if not found:
         raise DetectorError(f"No detector of the {preset} preset can be loaded; the reasons are above.")
     share_front_ends([each.model for each in found])
+    for candidate in found:  # where they have but one frozen network in common, it hears a window once
+        remember_together(candidate.model)
     return found
 
 
