@@ -69,8 +69,8 @@ _KINDS = {
 NAMES = tuple(_KINDS)
 _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the model card"
 _MINI_SHA256 = {
-    "sls": "e055fd5cb89de54a66a96a23180ec57001e68f52ae2074d93e58977a1f2ba75a",
-    "fake_mamba": "f11f5c7f9eefe3c936fd03e7cc0143f5987bc1991152271dbfb12b3acf6f360f",
+    "sls": "4598332ab74f2fb2ed8cbea0578cd88afe26af88ac115d22aabdf1976749013c",
+    "fake_mamba": "8275fa32604105a491881d96d10af7534042c8a8956315b1b4e541c7bc8de033",
     "allm4add": "0df8f9ad75f5acaec67ed108de533d5fb3a1a5acbbd42f1b413cbd8839b875ae",
 }
 _ALLM4ADD_FULL = CACHE / "allm4add-full"

@@ -33,6 +33,8 @@ class FrontEndConfig:
     speaker_blocks: int = field(default=0, repr=False)
     # At how many of its HEARINGS, speeds of one recording, the judge of that network is asked.
     speaker_hearings: int = field(default=1, repr=False)
+    # Known views that the judge compares with (frontends/likeness.py), 0 for none.
+    speaker_views: int = field(default=0, repr=False)
 
     @property
     def width(self) -> int:

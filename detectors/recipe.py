@@ -147,6 +147,8 @@ def _check(recipe: Recipe, path: Path) -> None:
         raise DetectorError(f"{path}: speaker_blocks is 0 to {BLOCKS}, as many as the speaker network has.")
     if any(not 1 <= model.front_end.speaker_hearings <= len(HEARINGS) for model in recipe.models.values()):
         raise DetectorError(f"{path}: speaker_hearings is 1 to {len(HEARINGS)}: as it is, faster, slower.")
+    if any(model.front_end.speaker_views < 0 for model in recipe.models.values()):
+        raise DetectorError(f"{path}: speaker_views is a number of known views to compare with, 0 for none.")
     if not recipe.manifest and not (recipe.train and recipe.dev):
         raise DetectorError(f"{path} names nothing to learn from: give a manifest, or train and dev.")
     if recipe.texture_start.phase_passes and not recipe.texture_start.passes:

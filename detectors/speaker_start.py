@@ -1,25 +1,29 @@
-"""Training of the judge of a speaker network's ear (frontends/speaker.py), on kept statistics of views."""
+"""Training of what judges a speaker network's ear (frontends/speaker.py), on kept statistics of views."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from detectors.fitting import fit
+from detectors.frontends.likeness import Likeness
 from detectors.frontends.speaker import SpeakerJudge
 from detectors.frontends.speaker_init import init_ear, read_speaker_network
 from detectors.head_start import KeptFeatures, ranked_loss, write_kept
 from detectors.kept import made_once
+from detectors.likeness_start import start_likeness
 from detectors.views import Views
 
 
 @dataclass(frozen=True)
 class SpeakerStart:
-    """So many passes over so many views; 0 passes: the judge stays as it is."""
+    """So many passes over so many views; 0 passes: the judge stays as it is. `ridge` and `odds` are those of
+    likeness_start.py, where the judge also compares with known views."""
 
     passes: int = 0
     views: int = 4_800
@@ -30,6 +34,10 @@ class SpeakerStart:
     weight_decay: float = 0.1
     # As in HeadStartConfig.
     ranking: float = 0.3
+    # The judge's log-odds count so much beside those of the comparison.
+    share: float = 1.0
+    ridge: float = 0.1
+    odds: float = 4.7
 
 
 def start_speaker(
@@ -46,9 +54,22 @@ def start_speaker(
     def heard(waves: Tensor) -> Tensor:
         return ear(waves)[:, None, None]
 
-    write = partial(write_kept, folder, views, config.views, heard)
-    made_once(folder, f"{made_from} {config.views} {ear.width} of {ear.channels}", write)
-    learn(judge, KeptFeatures(folder, by_source=True), config, seed)
+    known = 0 if judge.likeness is None else len(judge.likeness.views)
+    count = max(config.views, known)
+    write = partial(write_kept, folder, views, count, heard)
+    made_once(folder, f"{made_from} {count} {ear.width} of {ear.channels}", write)
+    learn(judge, KeptFeatures(folder, by_source=True, first=config.views), config, seed)
+    if judge.likeness is not None:
+        compare(judge, judge.likeness, KeptFeatures(folder, first=known), config)
+
+
+@torch.no_grad()
+def compare(judge: SpeakerJudge, likeness: Likeness, kept: KeptFeatures, config: SpeakerStart) -> None:
+    """Give the comparison its views, as many as it has room for, and the judge its share; in place."""
+    start_likeness(likeness, judge.apart(_statistics(kept)), kept.labels, config.ridge, config.odds)
+    last: Any = judge.judge[-1]  # nn.Sequential gives its parts loosely
+    for parameter in last.parameters():
+        parameter.mul_(config.share)
 
 
 def learn(judge: SpeakerJudge, kept: KeptFeatures, config: SpeakerStart, seed: int) -> None:
@@ -56,7 +77,7 @@ def learn(judge: SpeakerJudge, kept: KeptFeatures, config: SpeakerStart, seed: i
 
     What is drawn here disturbs no other draw.
     """
-    statistics = torch.from_numpy(np.array(kept.layers[:, 0, 0])).float()
+    statistics = _statistics(kept)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fresh = SpeakerJudge(len(judge.ear.blocks)).judge
@@ -68,6 +89,11 @@ def learn(judge: SpeakerJudge, kept: KeptFeatures, config: SpeakerStart, seed: i
         loss = ranked_loss(config.ranking)
         fit(_Learning(judge), batches, steps, config.passes, config.lr, config.weight_decay, "speaker", loss)
     judge.eval()
+
+
+def _statistics(kept: KeptFeatures) -> Tensor:
+    """[views, ear.width]"""
+    return torch.from_numpy(np.array(kept.layers[:, 0, 0])).float()
 
 
 def _batches(
@@ -85,4 +111,5 @@ class _Learning(nn.Module):
         self.judge = judge
 
     def forward(self, statistics: Tensor) -> Tensor:
-        return self.judge.logits(statistics)
+        logits: Tensor = self.judge.judge(self.judge.apart(statistics))
+        return logits

@@ -20,6 +20,7 @@ from torchaudio.functional import resample
 
 from detectors.audio import SAMPLE_RATE
 from detectors.frontends.heard_once import Remembering
+from detectors.frontends.likeness import Likeness
 from detectors.frontends.log_mel import HOP
 from detectors.frontends.signal_features import levelled
 
@@ -224,15 +225,16 @@ class Pointwise(nn.Conv1d):
 
 
 class SpeakerJudge(Remembering):
-    """waveform [b, s] -> log-odds [b] of bona fide, by what the ear hears alone: the mean of what it says of
-    the first of HEARINGS. A voice a little higher or lower is another person's, but as real or as made; what
+    """waveform [b, s] -> log-odds [b] of bona fide, by what the ear hears alone: what a small network says
+    and, where it has known views to compare with, which of them it is like. The mean of what it says of the
+    first of HEARINGS. A voice a little higher or lower is another person's, but as real or as made; what
     it takes for a mark of synthesis in one person's voice weighs less so. Asked at other speeds only once
     it has learnt: learning at them too made it no better (see the model card of SLS)."""
 
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, blocks: int, hearings: int = 1) -> None:
+    def __init__(self, blocks: int, hearings: int = 1, views: int = 0) -> None:
         super().__init__()
         self.ear, self.hearings = SpeakerEar(blocks), hearings
         width = self.ear.width
@@ -241,6 +243,7 @@ class SpeakerJudge(Remembering):
         self.judge = nn.Sequential(
             nn.Dropout(0.5), nn.Linear(width, HIDDEN), nn.GELU(), nn.Dropout(0.6), nn.Linear(HIDDEN, 2)
         )
+        self.likeness = Likeness(width, views) if views else None
 
     def forward(self, waveform: Tensor) -> Tensor:
         said = [self.odds(self.ear(heard)) for heard in at_speeds(waveform, self.hearings)]
@@ -268,14 +271,15 @@ class SpeakerJudge(Remembering):
 
     def odds(self, statistics: Tensor) -> Tensor:
         """The ear's statistics [..., width] -> log-odds [...] of bona fide."""
-        spoof, bonafide = self.logits(statistics).unbind(dim=-1)
-        return bonafide - spoof
-
-    def logits(self, statistics: Tensor) -> Tensor:
-        """The ear's statistics [..., width] -> float32 [..., 2], before the softmax: 0 spoof, 1 bona fide."""
         with torch.autocast(statistics.device.type, enabled=False):
-            apart = (statistics.float() - self.mean) / self.spread
-            return self.judge(apart.clamp(-FURTHEST, FURTHEST))
+            apart = self.apart(statistics)
+            spoof, bonafide = self.judge(apart).unbind(dim=-1)
+            odds: Tensor = bonafide - spoof
+            return odds if self.likeness is None else odds + self.likeness(apart)
+
+    def apart(self, statistics: Tensor) -> Tensor:
+        """The ear's statistics [..., width] -> the same, each around 0 with a spread of 1 where it learnt."""
+        return ((statistics.float() - self.mean) / self.spread).clamp(-FURTHEST, FURTHEST)
 
 
 def at_speeds(waveform: Tensor, hearings: int) -> list[Tensor]:

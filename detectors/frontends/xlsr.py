@@ -49,7 +49,7 @@ class XlsrFrontEnd(Remembering):
         with torch.random.fork_rng(devices=[]):  # with or without them, what is made next begins the same
             kinds = [False] * config.textures + [True] * config.phase_textures
             self.textures = nn.ModuleList(Texture(phases) for phases in kinds)
-            heard = (config.speaker_blocks, config.speaker_hearings)
+            heard = (config.speaker_blocks, config.speaker_hearings, config.speaker_views)
             self.speaker = SpeakerJudge(*heard) if config.speaker_blocks else None
 
     def use_bf16(self) -> None:

@@ -119,6 +119,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (SMALL + "augment: 3\n", "has 3 where keys with values belong"),
         (SMALL.replace("front_end: {", "front_end: {speaker_blocks: 4, "), "speaker_blocks is 0 to 3"),
         (SMALL.replace("front_end: {", "front_end: {speaker_hearings: 4, "), "speaker_hearings is 1 to 3"),
+        (SMALL.replace("front_end: {", "front_end: {speaker_views: -1, "), "a number of known views"),
         (SMALL + "texture_start: [1]\n", r"has \[1\] where keys with values belong"),
         (SMALL + "texture_start: {train: {audio: folder}}\n", "positional argument: 'protocol'"),
         (SMALL + "texture_start: {phase_passes: 3}\n", "phase_passes take the place of passes"),

@@ -314,3 +314,20 @@ def test_the_judge_learns_and_the_same_seed_gives_the_same(
     torch.testing.assert_close(torch.randn(4), expected)  # it draws nothing from others
     for name, value in judges[0].judge.state_dict().items():
         torch.testing.assert_close(judges[1].judge.state_dict()[name], value)
+
+
+def test_beside_the_judge_known_views_are_compared_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_process: None
+) -> None:
+    wheel_of(tmp_path, network(), monkeypatch)
+    views, judges = BuzzAndNoise(), [SpeakerJudge(1), SpeakerJudge(1, views=60)]
+    config = SpeakerStart(passes=12, views=48, weights=str(tmp_path), batch_size=16, share=0.5)
+    for number, judge in enumerate(judges):
+        start_speaker(judge, tmp_path / str(number), views, "test", config, seed=1)
+    held_out = torch.stack([views[k][0] for k in range(100, 120)])
+    with torch.inference_mode():
+        alone, both = (judge(held_out) for judge in judges)
+        apart = judges[1].apart(judges[1].ear(held_out))
+        compared = judges[1].likeness(apart)
+    torch.testing.assert_close(both, alone / 2 + compared)  # the judge learnt the same, and has its share
+    assert compared[1::2].min() > compared[::2].max()
