@@ -16,7 +16,7 @@ from detectors.chat.facts import FactSheet, measure, sheet_of
 from detectors.chat.talker import check_question, load_speaker, talker_status
 from detectors.detection import Detection
 from detectors.errors import DetectorError
-from detectors.fusion import fused
+from detectors.fusion import fused, uncounted
 
 WRITTEN_BY = {
     "model": "Written by the language model; its numbers were checked against the analysis.",
@@ -86,7 +86,7 @@ def judge(wave: np.ndarray, preset: str, device: str, data: Path | None) -> Fact
     if refusals and not found:
         raise refusals[0]
     llr = fused({name: detection.llr for name, detection in found.items()}, versions) if found else None
-    return sheet_of(found, llr, measure(wave), missing)
+    return sheet_of(found, llr, measure(wave), missing, left_out=uncounted(versions))
 
 
 def _talker(wave: np.ndarray, sheet: FactSheet, device: str) -> Talker | None:

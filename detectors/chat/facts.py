@@ -1,6 +1,6 @@
 """The fact sheet: everything that may be said about one clip, rounded once, in plain data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -174,14 +174,15 @@ def sheet_of(
     unavailable: Mapping[str, str] | None = None,
     robustness: Robustness | None = None,
     abstained: Sequence[Reason] | None = None,
+    left_out: Collection[str] = (),
 ) -> FactSheet:
     """The sheet of one analysis.
 
-    detections: by detector name, those that ran. llr: of all together (detectors.calibration.fuse), None
+    detections: by detector name, those that ran. llr: of all together (detectors.fusion.fused), None
     when none ran. unavailable: the reason, by detector name. abstained: why the clip gets no verdict,
-    by default what the detections say.
+    by default what the detections say. left_out: names of those that do not count in it.
     """
-    strongest, weakest = extreme_parts(list(detections.values()))
+    strongest, weakest = extreme_parts([each for name, each in detections.items() if name not in left_out])
     if abstained is None:
         abstained = abstained_of(detections.values())
     if "no_speech" in abstained:  # what is loud is not speech, then
@@ -204,10 +205,10 @@ def sheet_of(
 
 
 def extreme_parts(detections: Sequence[Detection]) -> tuple[Part | None, Part | None]:
-    """The most machine-like and the most human-like window of all detectors together.
+    """The most machine-like and the most human-like window of these detectors together.
 
     The spans are those of the detector with the most windows. The others' LLRs are read at the middle of
-    each span, between their own windows if those differ, and averaged: a clip's LLR is fused the same way.
+    each span, between their own windows if those differ, and averaged.
     """
     detections = [detection for detection in detections if detection.windows]
     if not detections:

@@ -101,6 +101,14 @@ def test_parts_are_fused_over_detectors_whose_windows_differ() -> None:
     assert weakest == Part(3.0, 6.0, p_spoof_of(2.0))
 
 
+def test_who_does_not_count_in_the_verdict_does_not_in_the_parts() -> None:
+    found = {"sls": detection("sls", [0.0, 2.0]), "allm4add": detection("allm4add", [9.0, -9.0])}
+    sheet = sheet_of(found, 1.0, MEASURED, left_out=["allm4add"])
+    assert sheet.strongest is not None
+    assert sheet.strongest.start == 0.0
+    assert {fact.name for fact in sheet.detectors} == {"sls", "allm4add"}
+
+
 def test_parts_that_nobody_can_tell_apart_are_one() -> None:
     windows = [Window(0.0, 3.0, -1.0, -1.0, 0.73), Window(0.02, 3.02, 1.0, 1.0, 0.27)]
     strongest, weakest = extreme_parts([Detection("sls", 0.0, 0.0, 0.5, windows, 3.02, "cpu")])
