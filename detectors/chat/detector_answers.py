@@ -1,6 +1,6 @@
 """Answers about the detectors and the parts of the clip: who ranks where, who agrees, where to listen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from detectors.chat.facts import DetectorFact, FactSheet, Part
@@ -19,9 +19,16 @@ class Asked(NamedTuple):
 Answers = Callable[[FactSheet, Asked], list[str]]
 
 
-def scored_list(sheet: FactSheet) -> str:
+def scored_list(facts: Sequence[DetectorFact]) -> str:
     """ "SLS 0.97 and Fake-Mamba 0.55"."""
-    return joined([_scored(fact) for fact in sheet.detectors])
+    return joined([_scored(fact) for fact in facts])
+
+
+def uncounted(sheet: FactSheet) -> str:
+    """ " ALLM4ADD, 0.40, does not count.", as a sentence to follow another; "" where all count."""
+    return "".join(
+        f" {fact.title}, {fact.p_spoof:.2f}, does not count." for fact in sheet.detectors if not fact.counts
+    )
 
 
 # ---- the detectors
@@ -54,7 +61,8 @@ def _least(sheet: FactSheet, asked: Asked) -> list[str]:
 
 
 def _scores(sheet: FactSheet, asked: Asked) -> list[str]:
-    return [f"{scored_list(sheet)}.", f"{scored_list(sheet)}. Together: {sheet.p_spoof:.2f}."]
+    scores = f"{scored_list(sheet.detectors)}."
+    return [scores, f"{scores} Together: {sheet.p_spoof:.2f}.{uncounted(sheet)}"]
 
 
 def _says(fact: DetectorFact) -> list[str]:

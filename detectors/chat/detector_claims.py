@@ -13,6 +13,7 @@ from detectors.chat.reading import (
     place_of,
     subjects,
 )
+from detectors.chat.wording import joined
 
 #: What may stand between "the highest score" and the detector it belongs to.
 _LINK = re.compile(
@@ -42,6 +43,8 @@ _DISAGREE = re.compile(
     re.IGNORECASE,
 )
 _EQUAL = re.compile(r"\b(?:equal|the same score|tied|identical)\b", re.IGNORECASE)
+_TOGETHER = re.compile(r"\btogether\b", re.IGNORECASE)
+_NOT_COUNTED = re.compile(r"\b(?:does not|doesn't|do not|don't) count\b", re.IGNORECASE)
 _POSSIBLE = re.compile(r"\b(?:can|could|may|might|if|whether|when)\b[^,;]*$", re.IGNORECASE)
 
 
@@ -52,6 +55,7 @@ def detector_claims(sentence: str, sheet: FactSheet) -> Iterator[Claim]:
     yield from _comparisons(sentence, among, sheet)
     yield from _presence(sentence, among, sheet)
     yield from _agreement(sentence, among, sheet)
+    yield from _counting(sentence, among, sheet)
 
 
 def _places(sentence: str, among: list[Subject], sheet: FactSheet) -> Iterator[Claim]:
@@ -151,3 +155,15 @@ def _agreement(sentence: str, among: list[Subject], sheet: FactSheet) -> Iterato
             yield Claim(
                 "agreement", match[0], equal != denied, "the scores are not equal" if not denied else "equal"
             )
+
+
+def _counting(sentence: str, among: list[Subject], sheet: FactSheet) -> Iterator[Claim]:
+    """Whose scores make up what the detectors say together."""
+    named = {subject.title for subject in among if subject.kind == "detector"}
+    counted = {fact.title for fact in sheet.detectors if fact.counts}
+    if match := _NOT_COUNTED.search(sentence):
+        if named:
+            yield Claim("detector", match[0], named.isdisjoint(counted), f"{joined(sorted(counted))} count")
+    elif match := _TOGETHER.search(sentence):
+        outside = {fact.title for fact in sheet.detectors if not fact.counts} & named
+        yield Claim("detector", match[0], not outside, f"{joined(sorted(outside))} does not count")

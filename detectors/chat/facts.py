@@ -46,13 +46,14 @@ def _round(value: float, digits: int) -> float:
 @dataclass(frozen=True)
 class DetectorFact:
     """One detector's judgement. p_spoof: 0 to 1, 1 = certainly machine-made. llr: natural log, bona fide
-    over spoof."""
+    over spoof. counts: in what all detectors say together; else it is a second opinion."""
 
     name: str
     title: str
     p_spoof: float
     llr: float
     verdict: Verdict
+    counts: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "p_spoof", shown_probability(self.p_spoof))
@@ -192,7 +193,7 @@ def sheet_of(
         llr=llr,
         p_spoof=None if llr is None else p_spoof_of(llr),
         detectors=tuple(
-            DetectorFact(name, TITLES.get(name, name), d.p_spoof, d.llr, d.verdict)
+            DetectorFact(name, TITLES.get(name, name), d.p_spoof, d.llr, d.verdict, name not in left_out)
             for name, d in detections.items()
         ),
         strongest=strongest,

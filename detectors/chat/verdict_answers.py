@@ -1,6 +1,6 @@
 """Answers about the verdict: what it is, why, how sure, and to those who claim another."""
 
-from detectors.chat.detector_answers import Answers, Asked, scored_list, where_listen
+from detectors.chat.detector_answers import Answers, Asked, scored_list, uncounted, where_listen
 from detectors.chat.facts import FactSheet
 from detectors.chat.general_answers import NOT_PROOF
 from detectors.chat.mentions import sides_in
@@ -37,10 +37,13 @@ def _verdict(sheet: FactSheet, asked: Asked) -> list[str]:
 def _why(sheet: FactSheet, asked: Asked) -> list[str]:
     if sheet.abstained:
         return [_verdict_at(sheet), f"Because {_has(sheet)}."]
+    counted = [fact for fact in sheet.detectors if fact.counts]
     if len(sheet.detectors) == 1:
-        basis = f"The only detector, {scored_list(sheet)}, decides."
+        basis = f"The only detector, {scored_list(counted)}, decides."
+    elif len(counted) == 1:
+        basis = f"{scored_list(counted)} decides.{uncounted(sheet)}"
     else:
-        basis = f"Together the detectors give {sheet.p_spoof:.2f}: {scored_list(sheet)}."
+        basis = f"Together the detectors give {sheet.p_spoof:.2f}: {scored_list(counted)}.{uncounted(sheet)}"
     return [basis, f"{basis} {where_listen(sheet, asked)[0]}"]
 
 

@@ -1,9 +1,12 @@
 """Answers without a language model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from detectors.chat.check import check
+from detectors.chat.facts import DetectorFact
 from detectors.chat.intents import intent_of
 from detectors.chat.phrasings import phrasings
 from detectors.chat.prompt import lines
@@ -32,6 +35,21 @@ SLOTS = {"detector": "SLS", "side": "fake", "pct": 40}
 )
 def test_answers(question: str, answer: str) -> None:
     assert template_answer(question, SHEET) == answer
+
+
+def test_a_second_opinion_is_not_said_to_be_part_of_what_all_say_together() -> None:
+    first, *_, last = SHEET.detectors
+    two = replace(SHEET, detectors=(first, replace(last, counts=False)))
+    three = replace(
+        SHEET, detectors=(*two.detectors, DetectorFact("allm4add", "ALLM4ADD", 0.90, -2.2, "spoof"))
+    )
+    apart = "Fake-Mamba, 0.55, does not count."
+    why = template_answer("Why?", three)
+    assert why == f"Together the detectors give 0.93: SLS 0.97 and ALLM4ADD 0.90. {apart}"
+    assert template_answer("Why?", two) == f"SLS 0.97 decides. {apart}"
+    assert not check(why, three, "Why?")
+    assert check(template_answer("Why?", SHEET), three, "Why?")
+    assert check(why, SHEET, "Why?")
 
 
 def test_a_detector_that_did_not_run_is_named_as_such() -> None:
