@@ -124,7 +124,11 @@ def read_recipe(path: Path, detectors: list[str]) -> Recipe:
         }
         values["augment"] = record(AugmentConfig, values.get("augment") or {}, path)
         values["head_start"] = record(HeadStartConfig, values.get("head_start") or {}, path)
-        values["speaker_start"] = record(SpeakerStart, values.get("speaker_start") or {}, path)
+        speaker_start = record(SpeakerStart, values.get("speaker_start") or {}, path)
+        if speaker_start.known is not None:
+            changes: Any = speaker_start.known  # as it is written, so far
+            speaker_start = replace(speaker_start, known=record(AugmentConfig, changes, path))
+        values["speaker_start"] = speaker_start
         texture_start = record(TextureStart, values.get("texture_start") or {}, path)
         values["texture_start"] = replace(texture_start, train=_corpora(texture_start.train or [], path))
         values |= {part: _corpora(values.get(part) or [], path) for part in ("train", "dev")}

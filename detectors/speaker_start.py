@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from detectors.augment import AugmentConfig
 from detectors.fitting import fit
-from detectors.frontends.likeness import Likeness
-from detectors.frontends.speaker import SpeakerJudge
+from detectors.frontends.speaker import SpeakerEar, SpeakerJudge
 from detectors.frontends.speaker_init import init_ear, read_speaker_network
 from detectors.head_start import KeptFeatures, ranked_loss, write_kept
 from detectors.kept import made_once
@@ -38,6 +38,9 @@ class SpeakerStart:
     share: float = 1.0
     ridge: float = 0.1
     odds: float = 4.7
+    # What the views to compare with went through. None: what the recipe's others do, which may hide from the
+    # ear what it hears best.
+    known: AugmentConfig | None = None
 
 
 def start_speaker(
@@ -48,28 +51,35 @@ def start_speaker(
 
     Raises DetectorError when the weights are missing or not those that were released.
     """
-    ear = judge.ear
-    init_ear(ear, read_speaker_network(Path(config.weights)))
+    init_ear(judge.ear, read_speaker_network(Path(config.weights)))
+    kept = _kept_statistics(judge.ear, folder, views, config.views, made_from)
+    learn(judge, KeptFeatures(kept, by_source=True), config, seed)
+
+
+@torch.no_grad()
+def start_comparing(
+    judge: SpeakerJudge, folder: Path, views: Views, made_from: str, config: SpeakerStart
+) -> None:
+    """Give a judge that has learnt known views to compare with, as many as it has room for, if it has, and
+    its share beside them; in place. folder, made_from: as of `start_speaker`."""
+    if judge.likeness is None:
+        return
+    kept = KeptFeatures(_kept_statistics(judge.ear, folder, views, len(judge.likeness.views), made_from))
+    start_likeness(judge.likeness, judge.apart(_statistics(kept)), kept.labels, config.ridge, config.odds)
+    last: Any = judge.judge[-1]  # nn.Sequential gives its parts loosely
+    for parameter in last.parameters():
+        parameter.mul_(config.share)
+
+
+def _kept_statistics(ear: SpeakerEar, folder: Path, views: Views, count: int, made_from: str) -> Path:
+    """The folder, with what the ear hears of so many views."""
 
     def heard(waves: Tensor) -> Tensor:
         return ear(waves)[:, None, None]
 
-    known = 0 if judge.likeness is None else len(judge.likeness.views)
-    count = max(config.views, known)
     write = partial(write_kept, folder, views, count, heard)
     made_once(folder, f"{made_from} {count} {ear.width} of {ear.channels}", write)
-    learn(judge, KeptFeatures(folder, by_source=True, first=config.views), config, seed)
-    if judge.likeness is not None:
-        compare(judge, judge.likeness, KeptFeatures(folder, first=known), config)
-
-
-@torch.no_grad()
-def compare(judge: SpeakerJudge, likeness: Likeness, kept: KeptFeatures, config: SpeakerStart) -> None:
-    """Give the comparison its views, as many as it has room for, and the judge its share; in place."""
-    start_likeness(likeness, judge.apart(_statistics(kept)), kept.labels, config.ridge, config.odds)
-    last: Any = judge.judge[-1]  # nn.Sequential gives its parts loosely
-    for parameter in last.parameters():
-        parameter.mul_(config.share)
+    return folder
 
 
 def learn(judge: SpeakerJudge, kept: KeptFeatures, config: SpeakerStart, seed: int) -> None:

@@ -33,7 +33,7 @@ from detectors.head_start import keep_features, start_head
 from detectors.jury import Jury, parameter_groups
 from detectors.recipe import Recipe
 from detectors.schedule import warm_cosine
-from detectors.speaker_start import start_speaker
+from detectors.speaker_start import start_comparing, start_speaker
 from detectors.texture_start import keep_views, start_textures
 from detectors.views import From, Views
 from detectors.whole_files import written_whole
@@ -158,7 +158,7 @@ class Run:
     def start_textures(self, views: Views) -> None:
         """Train the textures by themselves; steps that follow change them at the front-end's rate."""
         recipe, config = self.recipe, self.recipe.texture_start
-        folder, made_from = Path(recipe.cache_dir) / "texture-views", str((_what_makes(views), views.length))
+        folder, made_from = Path(recipe.cache_dir) / "texture-views", _made_from(views)
         with self.accelerator.main_process_first():
             kept = keep_views(folder, views, config.views, made_from)
         half = recipe.mixed_precision == "bf16"
@@ -173,9 +173,12 @@ class Run:
         judge: Any = self.jury.front_end.speaker  # a part or None, which is typed loosely
         if judge is None or self.step or not config.passes:
             return
-        folder, made_from = Path(recipe.cache_dir) / "speaker", str((_what_makes(views), views.length))
+        how = replace(recipe, augment=config.known or recipe.augment)
+        known = Views(views.cache, how, views.length, views.in_passes)
+        kept = Path(recipe.cache_dir)
         with self.accelerator.main_process_first():
-            start_speaker(judge.cpu(), folder, views, made_from, config, recipe.seed)
+            start_speaker(judge.cpu(), kept / "speaker", views, _made_from(views), config, recipe.seed)
+            start_comparing(judge, kept / "known", known, _made_from(known), config)
         self.averaged.load_state_dict(self.jury.state_dict())
 
     def go(self, views: Views, dev: ClipCache) -> None:
@@ -347,6 +350,11 @@ def _what_makes(views: Views) -> tuple[Any, ...]:
     """All that decides what a recipe's views are like, but for their length and order."""
     how = views.how
     return views.cache.made_from, how.seed, how.balance, how.copy_synthesis, how.augment
+
+
+def _made_from(views: Views) -> str:
+    """The same, and their length."""
+    return str((_what_makes(views), views.length))
 
 
 def _cache(recipe: Recipe, split: Literal["train", "dev"], name: str = "") -> ClipCache:

@@ -98,6 +98,12 @@ def test_augmentation_is_set_one_chance_at_a_time(tmp_path: Path) -> None:
     assert augment.trim == AugmentConfig().trim
 
 
+def test_views_to_compare_with_may_go_through_other_changes(tmp_path: Path) -> None:
+    recipe = read_recipe(written(tmp_path, SMALL + "speaker_start: {known: {trim: 0.25}}\n"), ["sls"])
+    assert recipe.speaker_start.known == AugmentConfig(trim=0.25)
+    assert read_recipe(written(tmp_path, SMALL), ["sls"]).speaker_start.known is None
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match=r"no training recipe at .*nowhere\.yaml"):
         read_recipe(tmp_path / "nowhere.yaml", ["sls"])
@@ -120,6 +126,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (SMALL.replace("front_end: {", "front_end: {speaker_blocks: 4, "), "speaker_blocks is 0 to 3"),
         (SMALL.replace("front_end: {", "front_end: {speaker_hearings: 4, "), "speaker_hearings is 1 to 3"),
         (SMALL.replace("front_end: {", "front_end: {speaker_views: -1, "), "a number of known views"),
+        (SMALL + "speaker_start: {known: {echo: 1}}\n", r"unknown keys: echo\. Known: .*room"),
         (SMALL + "texture_start: [1]\n", r"has \[1\] where keys with values belong"),
         (SMALL + "texture_start: {train: {audio: folder}}\n", "positional argument: 'protocol'"),
         (SMALL + "texture_start: {phase_passes: 3}\n", "phase_passes take the place of passes"),

@@ -27,7 +27,7 @@ from detectors.frontends.speaker import (
 from detectors.frontends.speaker_init import init_ear, read_speaker_network
 from detectors.head_start import KeptFeatures
 from detectors.models import FakeMamba, Sls, build_model
-from detectors.speaker_start import SpeakerStart, learn, start_speaker
+from detectors.speaker_start import SpeakerStart, learn, start_comparing, start_speaker
 from tests.detectors.buzz_and_noise import WINDOW, BuzzAndNoise
 from tests.detectors.speaker_wheel import network, wheel_of
 
@@ -324,6 +324,7 @@ def test_beside_the_judge_known_views_are_compared_with(
     config = SpeakerStart(passes=12, views=48, weights=str(tmp_path), batch_size=16, share=0.5)
     for number, judge in enumerate(judges):
         start_speaker(judge, tmp_path / str(number), views, "test", config, seed=1)
+        start_comparing(judge, tmp_path / f"known{number}", views, "test", config)
     held_out = torch.stack([views[k][0] for k in range(100, 120)])
     with torch.inference_mode():
         alone, both = (judge(held_out) for judge in judges)

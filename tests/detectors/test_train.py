@@ -620,6 +620,30 @@ def test_what_a_speaker_network_hears_is_learnt_from_and_judged(
     assert said[0].min() > said[1].max()
 
 
+def test_the_views_to_compare_with_go_through_changes_of_their_own(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_process: None
+) -> None:
+    wheel_of(tmp_path, network(), monkeypatch)
+    changes = {
+        "position_groups: 4}": "position_groups: 4, speaker_blocks: 1, speaker_views: 24}",
+        "dim: 16, ": "dim: 16, speaker_weight: 0.5, ",
+        "steps: 30": "steps: 0\n"
+        f"speaker_start: {{views: 16, passes: 1, weights: {tmp_path}, known: {{trim: 0.125}}}}",
+    }
+    recipe = read_recipe(changed_recipe(folder, tmp_path, changes), ["fake_mamba"])
+    heard: list[tuple[AugmentConfig, int]] = []
+    drawn = Views.__getitem__
+
+    def noted(views: Views, k: int) -> tuple[Tensor, int]:
+        heard.append((views.how.augment, k))
+        return drawn(views, k)
+
+    monkeypatch.setattr(Views, "__getitem__", noted)
+    train(recipe)
+    assert {k for augment, k in heard if augment == recipe.augment} == set(range(16))
+    assert {k for augment, k in heard if augment.trim == 0.125} == set(range(24))
+
+
 def test_the_widest_layer_has_a_rate_of_its_own(recipe: Recipe) -> None:
     run = Run(replace(recipe, sls_fc1_lr=1e-5, warmup_steps=0))
     rates = {id(p): group["lr"] for group in run.optimizer.param_groups for p in group["params"]}
