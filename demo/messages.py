@@ -533,7 +533,8 @@ MEANING_TEXT = """
 - **No verdict**: the clip holds less than 1 second of speech or none, is heavily clipped, or sounds unlike
   anything that the detectors learnt from. They still give scores, but these mean nothing then.
 - Several detectors: the verdict is the weighted sum of their LLRs that proved best on generators which its
-  weights were not fitted on, or, where none proved better, their mean. Where they disagree, trust it less.
+  weights were not fitted on, or, where none proved better, their mean. One without which it was better
+  does not count: its card says so. Where they disagree, trust it less.
 - **Long clips**: where it says "worst stretch", a detector's LLR is that of the clip's most suspicious
   stretch, and tells whether any of the clip is machine-made; a short fake part would drown in the mean.
 - A verdict is about the sound. It does not say who spoke, what was meant, or whether words were cut and
