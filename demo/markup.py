@@ -60,11 +60,10 @@ def detector_cards(analysis: Analysis, cards: Sequence[DetectorCard]) -> str:
             if detection
             else _unavailable(analysis.unavailable[card.name])
         )
-        if card.name in left_out:
-            body += f'<p class="sl-meta">{messages.NOT_COUNTED}</p>'
+        aside = f" <strong>{messages.NOT_COUNTED}</strong>" if card.name in left_out else ""
         pieces.append(
             f'<article class="sl-card sl-detector"><h3>{escape(card.title)}</h3>'
-            f'<p class="sl-kind">{escape(card.kind)}</p>{body}</article>'
+            f'<p class="sl-kind">{escape(card.kind)}{aside}</p>{body}</article>'
         )
     return f'<div class="sl-detectors">{"".join(pieces)}</div>'
 
