@@ -137,7 +137,7 @@ FIGURES: dict[str, tuple[str, str, str]] = {
         "pulls towards a human voice, orange towards a machine-made one; the height is what the log-odds "
         "would lose without that moment.",
         "Nearly every clip has moments of both colours, whatever the verdict; a tall bar proves nothing. "
-        "Taking out what it marks changed the score more than random parts did on 5 of 12 clips tried, for "
+        "Taking out what it marks changed the score more than random parts did on 4 of 12 clips tried, for "
         "either detector; on the others it did not.",
     ),
     "log_mel": (
@@ -163,7 +163,7 @@ FIGURES: dict[str, tuple[str, str, str]] = {
         "before it is squashed to 0–1.",
         "Bright means the layer was listened to at that moment. It does not mean that the moment is fake. "
         "With the small weights, the larger part of the score is what a speaker network hears of the voice "
-        "(see “voice over time”), which has no part in this map: on none of 12 clips tried did taking out "
+        "(see “voice over time”), which has no part in this map: on one of 12 clips tried did taking out "
         "what it marks change the score more than random parts did.",
     ),
     "attention": (
