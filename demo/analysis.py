@@ -21,6 +21,7 @@ from detectors.detection import (
     step_of,
     verdict_of,
 )
+from detectors.fusion import uncounted
 from detectors.map_test import MapTest
 from detectors.robustness import StressTest
 
@@ -71,6 +72,11 @@ class Analysis:
     def abstained(self) -> tuple[Reason, ...]:
         """Why the clip gets no verdict, whatever the scores."""
         return abstained_of(self.detections.values())
+
+    @property
+    def left_out(self) -> list[str]:
+        """Detectors that ran, but do not count in what all say together."""
+        return uncounted({name: self.versions[name] for name in self.detections})
 
     @property
     def device(self) -> str | None:

@@ -17,7 +17,6 @@ from detectors.chat import conversation
 from detectors.chat.facts import FactSheet, Measured, Robustness, measure, sheet_of
 from detectors.chat.talker import MAX_QUESTION, check_question
 from detectors.errors import DetectorError
-from detectors.fusion import uncounted
 
 __all__ = ["MAX_QUESTION", "Chat", "Said", "check_question"]
 
@@ -105,14 +104,13 @@ class Chat:
         stress = analysis.stress
         robustness = Robustness(stress.held, len(stress.trials)) if stress and stress.trials else None
         measured = self._measured(analysis.id)
-        left_out = uncounted({name: analysis.versions[name] for name in analysis.detections})
         return sheet_of(
             analysis.detections,
             analysis.llr,
             measured,
             analysis.unavailable,
             robustness,
-            left_out=left_out,
+            left_out=analysis.left_out,
         )
 
     def _measure(self, analysis_id: str) -> Measured:

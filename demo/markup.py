@@ -12,7 +12,6 @@ from demo.examples import Example
 from demo.workbench import ImportReport
 from detectors.cards import DetectorCard
 from detectors.detection import INCONCLUSIVE_LLR, Detection, Step, Verdict, p_spoof_of
-from detectors.fusion import uncounted
 from detectors.labels.agreement import Agreement
 from detectors.labels.records import Tombstone
 from detectors.map_test import MapTest
@@ -52,7 +51,7 @@ def verdict(analysis: Analysis, titles: dict[str, str]) -> str:
 def detector_cards(analysis: Analysis, cards: Sequence[DetectorCard]) -> str:
     """One card a detector, in a row: its number, or why it has none."""
     pieces = []
-    left_out = uncounted({name: analysis.versions[name] for name in analysis.detections})
+    left_out = analysis.left_out
     for card in cards:
         detection = analysis.detections.get(card.name)
         body = (

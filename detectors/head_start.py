@@ -64,13 +64,12 @@ TOGETHER = 8
 
 class KeptFeatures:
     """float16 [views, layers, t, d] in a file that is mapped into memory; labels [views]; and
-    targets [views, 2], the label and the number of the view's source. by_source: how `order` goes.
-    first: how many views there seem to be, of those in the file."""
+    targets [views, 2], the label and the number of the view's source. by_source: how `order` goes."""
 
-    def __init__(self, folder: Path, by_source: bool = False, first: int | None = None) -> None:
+    def __init__(self, folder: Path, by_source: bool = False) -> None:
         self.by_source = by_source
-        self.layers = np.load(folder / "layers.npy", mmap_mode="r")[:first]
-        self.targets = torch.from_numpy(np.load(folder / "targets.npy"))[:first]
+        self.layers = np.load(folder / "layers.npy", mmap_mode="r")
+        self.targets = torch.from_numpy(np.load(folder / "targets.npy"))
         self.labels = self.targets[:, 0]
 
     def order(self, rng: np.random.Generator) -> np.ndarray:

@@ -598,18 +598,24 @@ def test_textures_learn_from_a_corpus_of_their_own_too(folder: Path, tmp_path: P
     assert said[0].min() > said[1].max()
 
 
+def hearing_voices(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int, start: str, views: int = 0
+) -> Recipe:
+    """Of Fake-Mamba beside a speaker network's judge, with so many known views, started as `start` says."""
+    wheel_of(tmp_path, network(), monkeypatch)
+    changes = {
+        "position_groups: 4}": f"position_groups: 4, speaker_blocks: 1, speaker_views: {views}}}",
+        "dim: 16, ": "dim: 16, speaker_weight: 0.5, ",
+        "steps: 30": f"steps: {steps}\nspeaker_start: {{{start}, weights: {tmp_path}}}",
+        "evaluate_every: ": "evaluate_every: 2  # ",
+    }
+    return read_recipe(changed_recipe(folder, tmp_path, changes), ["fake_mamba"])
+
+
 def test_what_a_speaker_network_hears_is_learnt_from_and_judged(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wheel_of(tmp_path, network(), monkeypatch)
-    changes = {
-        "position_groups: 4}": "position_groups: 4, speaker_blocks: 1}",
-        "dim: 16, ": "dim: 16, speaker_weight: 0.5, ",
-        "steps: 30": "steps: 2\n"
-        f"speaker_start: {{views: 32, passes: 20, batch_size: 16, weights: {tmp_path}}}",
-        "evaluate_every: ": "evaluate_every: 2  # ",
-    }
-    train(read_recipe(changed_recipe(folder, tmp_path, changes), ["fake_mamba"]))
+    train(hearing_voices(folder, tmp_path, monkeypatch, 2, "views: 32, passes: 20, batch_size: 16"))
     model = load_model(tmp_path / "out" / "fake_mamba", "fake_mamba").eval()
     speaker: Any = model.front_end.speaker
     torch.testing.assert_close(
@@ -623,14 +629,8 @@ def test_what_a_speaker_network_hears_is_learnt_from_and_judged(
 def test_the_views_to_compare_with_go_through_changes_of_their_own(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_process: None
 ) -> None:
-    wheel_of(tmp_path, network(), monkeypatch)
-    changes = {
-        "position_groups: 4}": "position_groups: 4, speaker_blocks: 1, speaker_views: 24}",
-        "dim: 16, ": "dim: 16, speaker_weight: 0.5, ",
-        "steps: 30": "steps: 0\n"
-        f"speaker_start: {{views: 16, passes: 1, weights: {tmp_path}, known: {{trim: 0.125}}}}",
-    }
-    recipe = read_recipe(changed_recipe(folder, tmp_path, changes), ["fake_mamba"])
+    start = "views: 16, passes: 1, known: {trim: 0.125}"
+    recipe = hearing_voices(folder, tmp_path, monkeypatch, 0, start, views=24)
     heard: list[tuple[AugmentConfig, int]] = []
     drawn = Views.__getitem__
 
