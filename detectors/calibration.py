@@ -20,8 +20,10 @@ LOG_PROBS = frozenset({"sls"})
 #: Below this, float32 tells a log-probability from 0.
 _LAST_LOG_PROB = -1e-7
 
-#: Of the LLR, from which the one with the lowest Cllr is taken. "Likely" begins at 1.7 (see detection.py).
+#: Of the LLR. "Likely" begins at 1.7 (see detection.py).
 LIMITS = (2.0, 2.5, 3.0, 4.0, 6.0, math.inf)
+#: Bits of Cllr that a wider limit must gain to be worth what it claims.
+WORTH_CLAIMING = 0.001
 
 Scores = TypeVar("Scores", float, np.ndarray)
 
@@ -86,10 +88,11 @@ def fit_calibration(scores: np.ndarray, is_bonafide: np.ndarray, detector: str =
 
 
 def best_limit(llrs: np.ndarray, is_bonafide: np.ndarray) -> float:
-    """The one of LIMITS within which held-out LLRs [c, clips] have the lowest Cllr, the widest of equals."""
-    of_class = llrs[:, is_bonafide], llrs[:, ~is_bonafide]
-    return min(
-        reversed(LIMITS), key=lambda limit: cllr(*(part.clip(-limit, limit).ravel() for part in of_class))
+    """The narrowest of LIMITS within which held-out LLRs [c, clips] have the lowest Cllr, or nearly."""
+    human, machine = llrs[:, is_bonafide], llrs[:, ~is_bonafide]
+    costs = [cllr(*(part.clip(-limit, limit).ravel() for part in (human, machine))) for limit in LIMITS]
+    return next(
+        limit for limit, cost in zip(LIMITS, costs, strict=True) if cost <= min(costs) + WORTH_CLAIMING
     )
 
 
