@@ -69,8 +69,8 @@ _KINDS = {
 NAMES = tuple(_KINDS)
 _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the model card"
 _MINI_SHA256 = {
-    "sls": "03d556625993d2798f4a0ee049d6e47a7f94b311939a7e9d9d33cb483bd6f616",
-    "fake_mamba": "a3789e2d1110e1d4d4c8eaaa1e6d1229f6182aa090083ded557bf07680ceb743",
+    "sls": "adc1196fb00f9c67867cfc32bfce1a101a32bfe90fcc2ae7418eb5af747c5c1f",
+    "fake_mamba": "cdc6f83e1f6476733711ea6123c0cacbff46ab717916ddb268728709859bb3aa",
     "allm4add": "0df8f9ad75f5acaec67ed108de533d5fb3a1a5acbbd42f1b413cbd8839b875ae",
 }
 _ALLM4ADD_FULL = CACHE / "allm4add-full"

@@ -1,6 +1,7 @@
 """Training of a Likeness (frontends/likeness.py): two kernel ridge regressions, without steps or luck."""
 
 import logging
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from detectors.frontends.likeness import DIRECTIONS, Likeness, closeness
 log = logging.getLogger(__name__)
 
 #: Of the median distance between two views: how far closeness reaches.
-REACH = 1.475
+REACH = 3.0
 #: Views that the directions are learnt on, and those that the median distance is taken between.
 SLOPES, PAIRS = 4_800, (300, 2_000)
 
@@ -27,42 +28,51 @@ def start_likeness(likeness: Likeness, statistics: Tensor, labels: Tensor, ridge
     if human.all() or not human.any():
         raise ValueError("views of both classes are needed")
     log.info("likeness: comparing %d views", len(labels))
-    reach = _reach(statistics)
-    weights = _regression(statistics, human, reach, ridge)
-    axes = _main_axes(_slopes(statistics[:SLOPES], statistics, weights, reach))
-    likeness.directions.zero_()[: len(axes)] = axes
-    along = statistics @ likeness.directions.T
+    parts = likeness.parts(statistics)
+    reach = _reach(parts)
+    weights = _regression(parts, human, reach, ridge)
+    along = []
+    directions = likeness.directions.zero_().split(likeness.sizes, dim=1)
+    for part, far, into in zip(parts, reach, directions, strict=True):
+        axes = _main_axes(_slopes(part, weights, far))
+        into[: len(axes)] = axes
+        along.append(part @ into.T)
     reach = _reach(along)
-    likeness.views.copy_(along)
+    likeness.views.copy_(torch.stack(along))
     likeness.weights.copy_(odds * _regression(along, human, reach, ridge))
-    likeness.reach.fill_(reach)
+    likeness.reach.copy_(reach)
 
 
-def _reach(statistics: Tensor) -> float:
-    first, more = (statistics[:count] for count in PAIRS)
-    return REACH * float(torch.cdist(first, more).median())
+def _reach(parts: Sequence[Tensor]) -> Tensor:
+    pairs = [[part[:count] for count in PAIRS] for part in parts]
+    return torch.stack([REACH * torch.cdist(first, more).median() for first, more in pairs])
 
 
-def _regression(statistics: Tensor, human: Tensor, reach: float, ridge: float) -> Tensor:
+def _regression(parts: Sequence[Tensor], human: Tensor, reach: Tensor, ridge: float) -> Tensor:
     """Weights [views] with which the views say 1 of human ones and -1 of others, both classes weighing the
     same, as nearly as the ridge lets them."""
     share = torch.where(human, human.float().mean(), 1 - human.float().mean())
-    close = closeness(statistics, statistics, reach)
+    close = closeness(parts, parts, reach)
     close.diagonal().add_(2 * ridge * share)
     wanted = torch.where(human, 1.0, -1.0)[:, None]
     return torch.cholesky_solve(wanted, torch.linalg.cholesky(close))[:, 0]
 
 
-def _slopes(places: Tensor, statistics: Tensor, weights: Tensor, reach: float) -> Tensor:
-    """How what is said changes with each statistic at some places, [places, width], but for a factor."""
-    pull = closeness(places, statistics, reach).mul_(weights)
-    return pull @ statistics - pull.sum(dim=1, keepdim=True) * places
+def _slopes(part: Tensor, weights: Tensor, reach: Tensor) -> Tensor:
+    """How what is said changes with each statistic of a part [views, size] at the first SLOPES views,
+    [places, size], but for a factor."""
+    places = part[:SLOPES]
+    pull = closeness([places], [part], reach[None]).mul_(weights)
+    return pull @ part - pull.sum(dim=1, keepdim=True) * places
 
 
 def _main_axes(rows: Tensor) -> Tensor:
-    """The DIRECTIONS along which rows [n, width] reach furthest, of length 1, the first the furthest; fewer
+    """The DIRECTIONS along which rows [n, size] reach furthest, of length 1, the first the furthest; fewer
     where there are fewer."""
     rows = rows.double()  # far apart in size: float32 would not tell the last ones
+    if rows.shape[1] < len(rows):
+        _, axes = torch.linalg.eigh(rows.T @ rows)
+        return axes.flip(1).T[:DIRECTIONS].float()
     _, sides = torch.linalg.eigh(rows @ rows.T)
-    along = sides.flip(1)[:, : min(DIRECTIONS, *rows.shape)].T @ rows
+    along = sides.flip(1)[:, : min(DIRECTIONS, len(rows))].T @ rows
     return (along / along.norm(dim=1, keepdim=True)).float()

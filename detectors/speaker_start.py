@@ -36,8 +36,8 @@ class SpeakerStart:
     ranking: float = 0.3
     # The judge's log-odds count so much beside those of the comparison.
     share: float = 1.0
-    ridge: float = 0.1
-    odds: float = 4.7
+    ridge: float = 0.01
+    odds: float = 6.4
     # What the views to compare with went through. None: what the recipe's others do, which may hide from the
     # ear what it hears best.
     known: AugmentConfig | None = None
@@ -64,7 +64,7 @@ def start_comparing(
     its share beside them; in place. folder, made_from: as of `start_speaker`."""
     if judge.likeness is None:
         return
-    kept = KeptFeatures(_kept_statistics(judge.ear, folder, views, len(judge.likeness.views), made_from))
+    kept = KeptFeatures(_kept_statistics(judge.ear, folder, views, len(judge.likeness.weights), made_from))
     start_likeness(judge.likeness, judge.apart(_statistics(kept)), kept.labels, config.ridge, config.odds)
     last: Any = judge.judge[-1]  # nn.Sequential gives its parts loosely
     for parameter in last.parameters():

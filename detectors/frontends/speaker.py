@@ -86,6 +86,15 @@ class SpeakerEar(Remembering):
         """As any module's, but its norms stay as they were learnt."""
         return super().train(False)
 
+    def stages(self) -> list[list[int]]:
+        """Of each stage, the places of its statistics among all of them."""
+        over_speech = [stage for stage, width in enumerate(self.channels) for _ in range(2 * width)]
+        of_place = 2 * over_speech  # over all frames come in the same order
+        return [
+            [place for place, found in enumerate(of_place) if found == stage]
+            for stage in range(len(self.channels))
+        ]
+
     def forward(self, waveform: Tensor) -> Tensor:
         return self.recalled(waveform, self._listen, always_frozen=True)
 
@@ -243,7 +252,7 @@ class SpeakerJudge(Remembering):
         self.judge = nn.Sequential(
             nn.Dropout(0.5), nn.Linear(width, HIDDEN), nn.GELU(), nn.Dropout(0.6), nn.Linear(HIDDEN, 2)
         )
-        self.likeness = Likeness(width, views) if views else None
+        self.likeness = Likeness(self.ear.stages(), views) if views else None
 
     def forward(self, waveform: Tensor) -> Tensor:
         said = [self.odds(self.ear(heard)) for heard in at_speeds(waveform, self.hearings)]
