@@ -7,25 +7,18 @@ hundred clips cannot bear that out (Vergeer et al., 2016), so what is claimed en
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
+from detectors.clip_score import LOG_PROBS, Scores, log_odds
 from detectors.logistic import fit_logistic
 from detectors.metrics import cllr
-
-#: Detectors whose CM score is the log-probability of bona fide (SLS's log-softmax): it ends at 0, where all
-#: clear human voices crowd together.
-LOG_PROBS = frozenset({"sls"})
-#: Below this, float32 tells a log-probability from 0.
-_LAST_LOG_PROB = -1e-7
 
 #: Of the LLR. "Likely" begins at 1.7 (see detection.py).
 LIMITS = (2.0, 2.5, 3.0, 4.0, 6.0, math.inf)
 #: Bits of Cllr that a wider limit must gain to be worth what it claims.
 WORTH_CLAIMING = 0.001
-
-Scores = TypeVar("Scores", float, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -68,13 +61,6 @@ class Calibration:
         if isinstance(llr, np.ndarray):
             return llr.clip(-self.limit, self.limit)
         return min(max(llr, -self.limit), self.limit)
-
-
-def log_odds(log_prob: Scores) -> Scores:
-    """ln(p / (1 - p)) of ln p, for p from 0 to 1."""
-    within = np.minimum(log_prob, _LAST_LOG_PROB)
-    odds = within - np.log(-np.expm1(within))
-    return odds if isinstance(log_prob, np.ndarray) else float(odds)
 
 
 def fit_calibration(scores: np.ndarray, is_bonafide: np.ndarray, detector: str = "") -> Calibration:

@@ -10,6 +10,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from tqdm import tqdm
 
+from detectors.clip_score import LOG_PROBS, clip_score
 from detectors.conditions import as_is
 from detectors.corpus import Clip, ClipCache, bonafide_mask
 from detectors.metrics import compute_eer
@@ -50,16 +51,23 @@ def score_windows(
 
 
 def score_clips(
-    judge: Judge, config: WindowSizes, waves: Iterable[np.ndarray], device: torch.device | str
+    judge: Judge,
+    config: WindowSizes,
+    waves: Iterable[np.ndarray],
+    device: torch.device | str,
+    detector: str = "",
 ) -> dict[str, np.ndarray]:
-    """CM score of each clip, per detector [clips]: the mean over its windows, as `analyze` gives it."""
+    """CM score of each clip, per detector [clips], from its windows as `analyze` makes it.
+
+    detector: what all of the judge's are, where their names do not tell.
+    """
     found = score_windows(judge, config, waves, device)
-    return {name: clip_means(windows) for name, windows in found.items()}
+    return {name: clip_scores(windows, detector or name) for name, windows in found.items()}
 
 
-def clip_means(windows: WindowScores) -> np.ndarray:
-    """CM scores [clips]: of each clip the mean over its windows."""
-    return np.array([np.mean(scores) for scores in windows])
+def clip_scores(windows: WindowScores, detector: str) -> np.ndarray:
+    """CM scores [clips], of each clip from those of its windows by this detector."""
+    return np.array([clip_score(scores, detector in LOG_PROBS) for scores in windows])
 
 
 def score_cache(
@@ -69,9 +77,10 @@ def score_cache(
     device: torch.device | str,
     doing: str,
     change: Callable[[np.ndarray], np.ndarray] = as_is,
+    detector: str = "",
 ) -> dict[str, np.ndarray]:
     """`score_clips` of every clip of a cache, each changed first, with a progress bar named `doing`."""
-    return score_clips(judge, config, changed_waves(cache, doing, change), device)
+    return score_clips(judge, config, changed_waves(cache, doing, change), device, detector)
 
 
 def changed_waves(

@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         for note in material.notes:
             print(note, file=sys.stderr)
         new = fit(old, material, tuning, device, args.preset)
-        comparison, scores = measure(old, new, material, device)
+        comparison, scores = measure(old, new, args.detector, material, device)
         print(comparison.table())
         objections = comparison.objections()
         if objections:
@@ -144,12 +144,14 @@ def fit(old: Model, material: Material, tuning: Tuning, device: str, preset: str
     return new
 
 
-def measure(old: Model, new: Model, material: Material, device: str) -> tuple[Comparison, dict[str, Scores]]:
+def measure(
+    old: Model, new: Model, detector: str, material: Material, device: str
+) -> tuple[Comparison, dict[str, Scores]]:
     """Both models on the held-back clips and on dev; the scores by part."""
     judge = before_and_after(old, new)
     caches = {"held-back clips": material.held_back, "dev": material.dev}
     scores = {
-        name: score_cache(judge, new.config, cache, device, f"scoring {name}")
+        name: score_cache(judge, new.config, cache, device, f"scoring {name}", detector=detector)
         for name, cache in caches.items()
         if cache
     }
@@ -171,10 +173,10 @@ def calibrate(
     labels = [bonafide_mask(material.held_back.clips)]
     if material.dev:
         changed = score_cache(
-            single("after", new), new.config, material.dev, device, "scoring dev, shortcuts removed",
-            CONDITIONS["shortcuts removed"],
+            single(config["detector"], new), new.config, material.dev, device,
+            "scoring dev, shortcuts removed", CONDITIONS["shortcuts removed"],
         )  # fmt: skip
-        values += [scores["dev"]["after"], changed["after"]]
+        values += [scores["dev"]["after"], changed[config["detector"]]]
         labels += 2 * [bonafide_mask(material.dev.clips)]
         told = "dev, raw and with the shortcuts removed, and the held-back labelled clips"
     else:

@@ -13,6 +13,7 @@ import torch
 from detectors.abstention import Checks
 from detectors.audio import SAMPLE_RATE
 from detectors.calibration import Calibration
+from detectors.clip_score import clip_score
 from detectors.detection import VOICE_TIME, Detection, Window, p_spoof_of
 from detectors.errors import DetectorError
 from detectors.familiar import Familiar, summary
@@ -161,7 +162,7 @@ class Hearing:
             raise self._error
         name, _, calibration, device, long_clips, _ = self._batches.judge
         scores = [window.score for window in self.windows]
-        score = float(np.mean(scores))
+        score = clip_score(scores, calibration.of_log_prob)
         llr, mean_llr = calibration.llr(score), None
         if long_clips and len(scores) >= long_clips.from_windows:
             llr, mean_llr = calibration.limited(long_clips.llr(scores)), llr

@@ -11,7 +11,7 @@ import numpy as np
 from detectors.checkpoints import load_countermeasure, read_config, weights_digest
 from detectors.conditions import CONDITIONS
 from detectors.corpus import Clip, ClipCache
-from detectors.dev_scores import WindowScores, changed_waves, clip_means, score_windows, single
+from detectors.dev_scores import WindowScores, changed_waves, clip_scores, score_windows, single
 from detectors.errors import DetectorError
 from detectors.progress import in_terminal
 from detectors.protocols import read_scores
@@ -45,7 +45,7 @@ def judge_cache(folder: Path, cache: ClipCache, device: str) -> Judged:
     for name, change in CONDITIONS.items():
         waves = changed_waves(cache, f"{folder.name}, {name}", change)
         found.append(score_windows(single(detector, model), model.config, waves, device)[detector])
-    scores = np.stack([clip_means(windows) for windows in found])
+    scores = np.stack([clip_scores(windows, detector) for windows in found])
     _keep(folder, cache.clips, found, scores)
     return Judged(folder, detector, scores, found)
 
@@ -86,7 +86,7 @@ def read_judged(folder: Path, clips: Sequence[Clip]) -> Judged:
         raise DetectorError(
             f"{folder / WINDOWS} does not hold these clips ({error!r}). Run `assess` without --scores."
         ) from error
-    return Judged(folder, detector, np.stack([clip_means(of) for of in windows]), windows)
+    return Judged(folder, detector, np.stack([clip_scores(of, detector) for of in windows]), windows)
 
 
 def _read_scores(folder: Path, clips: Sequence[Clip]) -> np.ndarray:

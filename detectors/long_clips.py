@@ -7,8 +7,9 @@ and the lower the more windows there are, so it needs a calibration of its own:
           + log_windows * ln(number of windows) + offset
 
 fitted by logistic regression with no weight below 0 (see long_clips_fit.py). From how many windows on it is
-used follows from where it was found better. Nothing longer than `measured_windows` was measured, and the
-lowest of thousands would be low in every recording: in a clip of k times as many, the k lowest are averaged.
+used follows from where it was found better. Of scores that are log-probabilities it takes the log-odds.
+Nothing longer than `measured_windows` was measured, and the lowest of thousands would be low in every
+recording: in a clip of k times as many, the k lowest are averaged.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+
+from detectors.clip_score import log_odds
 
 #: Where a checkpoint's config.json has it.
 FIELD = "long_clips"
@@ -32,6 +35,8 @@ class LongClips:
     worst: float
     log_windows: float
     offset: float
+    # The scores are log-probabilities, and their log-odds are taken instead.
+    of_log_prob: bool = False
 
     @classmethod
     def of_config(cls, config: dict[str, Any]) -> Self | None:
@@ -40,6 +45,8 @@ class LongClips:
 
     def llr(self, scores: Sequence[float]) -> float:
         """Natural-log LLR, all bona fide over some spoof, from the CM scores of a clip's windows."""
+        if self.of_log_prob:
+            scores = log_odds(np.asarray(scores, dtype=np.float64)).tolist()
         mean, worst, log_windows = features(scores, self.adjacent, self.measured_windows)
         return self.mean * mean + self.worst * worst + self.log_windows * log_windows + self.offset
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from detectors.audio import SAMPLE_RATE
 from detectors.calibration import fit_calibration
+from detectors.clip_score import LOG_PROBS, log_odds
 from detectors.corpus import Clip, bonafide_mask
 from detectors.logistic import Logistic, fit_logistic
 from detectors.long_clips import LongClips, features
@@ -35,7 +36,8 @@ Kind = Literal["bona fide", "partly", "wholly"]
 
 @dataclass(frozen=True)
 class LongClip:
-    """scores: of its windows. sources: all that it is made of; the first is the one it is judged for."""
+    """scores: of its windows, or their log-odds. sources: all that it is made of; the first is the one it is
+    judged for."""
 
     kind: Kind
     seconds: int
@@ -78,6 +80,8 @@ def fit_long_clips(
 ) -> LongFit:
     """windows: of each condition, of each clip the CM scores of its windows by this detector; sizes: how they
     were cut."""
+    if of_log_prob := detector in LOG_PROBS:
+        windows = [[log_odds(np.array(of)).tolist() for of in condition] for condition in windows]
     lengths = {seconds: windows_in(seconds, sizes) for seconds in LENGTHS}
     long = [clip for of in windows for clip in made_long(clips, of, lengths)]
     usable = {seconds: count for seconds, count in lengths.items() if _has_all_kinds(long, seconds)}
@@ -85,7 +89,7 @@ def fit_long_clips(
     if not usable or not _can_be_held_out(long):
         return LongFit(None, [])
     means = np.array([np.mean(clip.scores) for clip in long])
-    by_mean = _held_out_means(clips, windows, long, means, detector)
+    by_mean = _held_out_means(clips, windows, long, means)
     tried = {adjacent: _held_out_worst(long, adjacent) for adjacent in ADJACENT}
     adjacent = min(tried, key=lambda each: _mean_cllr(_rows(long, usable, means, by_mean, tried[each])))
     rows = _rows(long, usable, means, by_mean, tried[adjacent])
@@ -95,7 +99,9 @@ def fit_long_clips(
     fitted = _fit(long, adjacent)
     longest = max(usable.values())
     mean, worst, log_windows = fitted.weights
-    long_clips = LongClips(from_windows, longest, adjacent, mean, worst, log_windows, fitted.offset)
+    long_clips = LongClips(
+        from_windows, longest, adjacent, mean, worst, log_windows, fitted.offset, of_log_prob
+    )
     return LongFit(long_clips, rows)
 
 
@@ -215,7 +221,6 @@ def _held_out_means(
     windows: Sequence[list[list[float]]],
     long: Sequence[LongClip],
     means: np.ndarray,
-    detector: str,
 ) -> np.ndarray:
     """LLRs [n] by the mean, calibrated on the short clips of all other sources."""
     scores = np.concatenate([[np.mean(of) for of in condition] for condition in windows])
@@ -224,7 +229,7 @@ def _held_out_means(
     llrs = np.empty(len(long))
     for source, own, _ in _turns(long):
         rest = sources != source
-        llrs[own] = fit_calibration(scores[rest], labels[rest], detector).llr(means[own])
+        llrs[own] = fit_calibration(scores[rest], labels[rest]).llr(means[own])
     return llrs
 
 

@@ -14,7 +14,7 @@ from detectors.checkpoints import read_config, save_model, weights_digest
 from detectors.conditions import COMMON_RMS, CONDITIONS, shortcuts_removed
 from detectors.config import FakeMambaConfig, FrontEndConfig, SlsConfig
 from detectors.corpus import Clip, bonafide_mask
-from detectors.dev_scores import clip_means, eer_by_source
+from detectors.dev_scores import clip_scores, eer_by_source
 from detectors.fusion import read_fusion
 from detectors.held_out import BY_SOURCE
 from detectors.judged import Judged
@@ -151,7 +151,7 @@ def judged_by_hand(folder: Path, detector: str, clips: list[Clip], apart: float)
     ]  # fmt: skip
     if detector == "sls":
         windows = [[(-np.log1p(np.exp(-np.array(of)))).tolist() for of in each] for each in windows]
-    return Judged(folder, detector, np.stack([clip_means(of) for of in windows]), windows)
+    return Judged(folder, detector, np.stack([clip_scores(of, detector) for of in windows]), windows)
 
 
 def test_what_is_fitted_is_kept_and_judged_by_fits_that_had_not_seen_the_source(tmp_path):

@@ -1,6 +1,7 @@
 """Long clips: the worst stretch counts where a fit on clips made long found it better."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,24 @@ def test_the_llr_is_what_it_says() -> None:
     config = {"long_clips": vars(long)}
     assert LongClips.of_config(config) == long
     assert LongClips.of_config({}) is None
+
+
+def test_of_log_probabilities_the_log_odds_are_judged() -> None:
+    odds = [2.0, 0.5, -3.0, 1.0, 4.0, -1.0]
+    log_probs = [-math.log1p(math.exp(-one)) for one in odds]
+    long = LongClips(6, 40, 2, 0.5, 2.0, 0.25, -1.0)
+    assert replace(long, of_log_prob=True).llr(log_probs) == pytest.approx(long.llr(odds), abs=1e-6)
+    clips = clips_of()
+    windows = scored(clips, 2.5)
+    of_odds = fit_long_clips(clips, [windows], SIZES, "fake_mamba")
+    of_log_probs = fit_long_clips(
+        clips, [[list(-np.logaddexp(0, -np.array(of))) for of in windows]], SIZES, "sls"
+    )
+    assert of_odds.long
+    assert of_log_probs.long
+    assert of_log_probs.long.of_log_prob
+    assert not of_odds.long.of_log_prob
+    assert of_log_probs.long.worst == pytest.approx(of_odds.long.worst, rel=1e-3)
 
 
 def test_windows_are_counted_as_clips_are_cut() -> None:
