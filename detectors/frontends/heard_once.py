@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +79,10 @@ class Remembering(nn.Module):
     """
 
     memory: HeardOnce | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy: it has no memory, as it may learn or be rounded, and then hears otherwise."""
+        return {**self.__dict__, "memory": None}
 
     @property
     def hearing(self) -> nn.Module:

@@ -1,5 +1,6 @@
 """What a frozen network heard is remembered for other detectors, and never mistaken for something else."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,6 +92,20 @@ def test_while_something_learns_nothing_is_remembered() -> None:
         fresh(wave)
         fresh(wave)
     assert fresh.asked == 2  # no memory was given
+
+
+def test_a_copy_goes_its_own_way_and_remembers_nothing() -> None:
+    network = Counting()
+    remember_together(network)
+    wave = torch.ones(1, 4)
+    with torch.inference_mode():
+        network(wave)
+        other = copy.deepcopy(network)
+        other.factor.fill_(5.0)
+        torch.testing.assert_close(other(wave), 5 * wave)
+        torch.testing.assert_close(network(wave), 2 * wave)
+    assert network.memory is not None
+    assert other.memory is None
 
 
 def test_only_the_latest_are_remembered() -> None:
