@@ -7,12 +7,14 @@ import pytest
 import yaml
 
 from detectors.augment import AugmentConfig
-from detectors.config import CONFIGS, FakeMambaConfig, FrontEndConfig, SlsConfig
+from detectors.cards import ASSETS
+from detectors.checkpoints import read_config
+from detectors.config import CONFIGS, FakeMambaConfig, FrontEndConfig, SlsConfig, config_from_dict
 from detectors.corpus import Corpus
 from detectors.errors import DetectorError
 from detectors.recipe import Recipe, read_recipe
 
-FOLDER = Path(__file__).parents[2] / "assets" / "recipes"
+FOLDER = ASSETS / "recipes"
 # Those of the audio language models are read by detectors/llm/recipe.py, and tested there.
 RECIPES = [path for path in sorted(FOLDER.glob("*.yaml")) if "models" in yaml.safe_load(path.read_text())]
 SMALL = """
@@ -51,6 +53,14 @@ def test_every_shipped_recipe_trains_what_it_describes(path: Path) -> None:
         for number in (recipe.front_end_lr, recipe.head_lr, recipe.weight_decay, recipe.average):
             assert isinstance(number, float)  # YAML takes "1e-4" for a string
         assert isinstance(recipe.augment, AugmentConfig)
+
+
+@pytest.mark.parametrize(("name", "recipe"), [("sls", "mini"), ("fake_mamba", "fake_mamba-mini")])
+def test_what_ships_is_what_its_recipe_describes(name: str, recipe: str) -> None:
+    """And both learn the judge of the speaker network that they share in the same way."""
+    described = read_recipe(FOLDER / f"{recipe}.yaml", [name])
+    assert described.models[name] == config_from_dict(name, read_config(ASSETS / f"{name}-mini")["model"])
+    assert described.speaker_start == read_recipe(FOLDER / "mini.yaml", ["sls"]).speaker_start
 
 
 def test_the_models_share_the_front_end_and_the_rest_has_defaults(tmp_path: Path) -> None:
