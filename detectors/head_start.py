@@ -144,31 +144,33 @@ def keep_features(
     means, whole = folder / "means", folder / "whole"
     deep_views = min(config.deep_views, config.views)
     for part, count, pool in ((means, config.views, config.pool), (whole, deep_views, 1)):
-        write = partial(write_kept, part, views, count, partial(heard, pool))
+        write = partial(write_kept, part, views, range(count), partial(heard, pool))
         made_once(part, f"{made_from} {count} {pool}", write)
     by_source = bool(config.ranking)
     return Kept(KeptFeatures(means, by_source), KeptFeatures(whole, by_source))
 
 
 @torch.inference_mode()
-def write_kept(folder: Path, views: Views, count: int, of_waves: Callable[[Tensor], Tensor]) -> None:
-    """Fill `folder` with what is to be kept of the first views, for KeptFeatures.
+def write_kept(
+    folder: Path, views: Views, numbers: Sequence[int], of_waves: Callable[[Tensor], Tensor]
+) -> None:
+    """Fill `folder` with what is to be kept of the views of these numbers, for KeptFeatures.
 
     of_waves: [b, s] -> [b, layers, t, d].
     """
     kept, done = None, 0
-    for waves, label in DataLoader(views, 16, sampler=range(count), num_workers=1):
+    for waves, label in DataLoader(views, 16, sampler=numbers, num_workers=1):
         rows = of_waves(waves).half().cpu().numpy()
         if kept is None:
-            shape = (count, *rows.shape[1:])
+            shape = (len(numbers), *rows.shape[1:])
             kept = np.lib.format.open_memmap(folder / "layers.npy", "w+", np.float16, shape)
         kept[done : done + len(label)] = rows
         done += len(label)
         if done % 800 == 0:
-            log.info("kept %d of %d views", done, count)
-    sources = [views.source(k) for k in range(count)]
-    numbers = {source: number for number, source in enumerate(sorted(set(sources)))}
-    targets = [(views.label(k), numbers[sources[k]]) for k in range(count)]
+            log.info("kept %d of %d views", done, len(numbers))
+    sources = [views.source(k) for k in numbers]
+    places = {source: place for place, source in enumerate(sorted(set(sources)))}
+    targets = [(views.label(k), places[source]) for k, source in zip(numbers, sources, strict=True)]
     np.save(folder / "targets.npy", np.array(targets, np.int64))
 
 

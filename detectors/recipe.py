@@ -128,7 +128,8 @@ def read_recipe(path: Path, detectors: list[str]) -> Recipe:
         if speaker_start.known is not None:
             changes: Any = speaker_start.known  # as it is written, so far
             speaker_start = replace(speaker_start, known=record(AugmentConfig, changes, path))
-        values["speaker_start"] = speaker_start
+        spans = tuple((int(first), int(last)) for first, last in speaker_start.known_views)
+        values["speaker_start"] = replace(speaker_start, known_views=spans)
         texture_start = record(TextureStart, values.get("texture_start") or {}, path)
         values["texture_start"] = replace(texture_start, train=_corpora(texture_start.train or [], path))
         values |= {part: _corpora(values.get(part) or [], path) for part in ("train", "dev")}
@@ -153,6 +154,10 @@ def _check(recipe: Recipe, path: Path) -> None:
         raise DetectorError(f"{path}: speaker_hearings is 1 to {len(HEARINGS)}: as it is, faster, slower.")
     if any(model.front_end.speaker_views < 0 for model in recipe.models.values()):
         raise DetectorError(f"{path}: speaker_views is a number of known views to compare with, 0 for none.")
+    start = recipe.speaker_start
+    named = len(start.known_numbers(0))
+    if start.known_views and any(model.front_end.speaker_views != named for model in recipe.models.values()):
+        raise DetectorError(f"{path}: known_views names {named} views, speaker_views another number of them.")
     if not recipe.manifest and not (recipe.train and recipe.dev):
         raise DetectorError(f"{path} names nothing to learn from: give a manifest, or train and dev.")
     if recipe.texture_start.phase_passes and not recipe.texture_start.passes:

@@ -1,8 +1,9 @@
 """Training of what judges a speaker network's ear (frontends/speaker.py), on kept statistics of views."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ class SpeakerStart:
     # What the views to compare with went through. None: what the recipe's others do, which may hide from the
     # ear what it hears best.
     known: AugmentConfig | None = None
+    # Their numbers, from each first one up to before the second. None: from 0 on.
+    known_views: tuple[tuple[int, int], ...] = ()
+
+    def known_numbers(self, count: int) -> list[int]:
+        """The numbers of as many views to compare with."""
+        return [k for first, last in self.known_views or [(0, count)] for k in range(first, last)]
 
 
 def start_speaker(
@@ -52,7 +59,7 @@ def start_speaker(
     Raises DetectorError when the weights are missing or not those that were released.
     """
     init_ear(judge.ear, read_speaker_network(Path(config.weights)))
-    kept = _kept_statistics(judge.ear, folder, views, config.views, made_from)
+    kept = _kept_statistics(judge.ear, folder, views, range(config.views), made_from)
     learn(judge, KeptFeatures(kept, by_source=True), config, seed)
 
 
@@ -64,21 +71,25 @@ def start_comparing(
     its share beside them; in place. folder, made_from: as of `start_speaker`."""
     if judge.likeness is None:
         return
-    kept = KeptFeatures(_kept_statistics(judge.ear, folder, views, len(judge.likeness.weights), made_from))
+    numbers = config.known_numbers(len(judge.likeness.weights))
+    kept = KeptFeatures(_kept_statistics(judge.ear, folder, views, numbers, made_from))
     start_likeness(judge.likeness, judge.apart(_statistics(kept)), kept.labels, config.ridge, config.odds)
     last: Any = judge.judge[-1]  # nn.Sequential gives its parts loosely
     for parameter in last.parameters():
         parameter.mul_(config.share)
 
 
-def _kept_statistics(ear: SpeakerEar, folder: Path, views: Views, count: int, made_from: str) -> Path:
-    """The folder, with what the ear hears of so many views."""
+def _kept_statistics(
+    ear: SpeakerEar, folder: Path, views: Views, numbers: Sequence[int], made_from: str
+) -> Path:
+    """The folder, with what the ear hears of the views of these numbers."""
 
     def heard(waves: Tensor) -> Tensor:
         return ear(waves)[:, None, None]
 
-    write = partial(write_kept, folder, views, count, heard)
-    made_once(folder, f"{made_from} {count} {ear.width} of {ear.channels}", write)
+    write = partial(write_kept, folder, views, numbers, heard)
+    which = sha256(repr(list(numbers)).encode()).hexdigest()
+    made_once(folder, f"{made_from} {which} {ear.width} of {ear.channels}", write)
     return folder
 
 

@@ -49,7 +49,7 @@ def keep_views(folder: Path, views: Views, count: int, made_from: str) -> KeptFe
     def whole(waves: Tensor) -> Tensor:
         return waves[:, None, None]
 
-    made_once(folder, f"{made_from} {count}", partial(write_kept, folder, views, count, whole))
+    made_once(folder, f"{made_from} {count}", partial(write_kept, folder, views, range(count), whole))
     return KeptFeatures(folder, by_source=True)
 
 

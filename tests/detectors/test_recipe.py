@@ -114,6 +114,14 @@ def test_views_to_compare_with_may_go_through_other_changes(tmp_path: Path) -> N
     assert read_recipe(written(tmp_path, SMALL), ["sls"]).speaker_start.known is None
 
 
+def test_views_to_compare_with_may_be_named(tmp_path: Path) -> None:
+    text = SMALL.replace("front_end: {", "front_end: {speaker_views: 5, ")
+    start = "speaker_start: {known_views: [[7, 9], [20, 23]]}\n"
+    recipe = read_recipe(written(tmp_path, text + start), ["sls"])
+    assert recipe.speaker_start.known_numbers(5) == [7, 8, 20, 21, 22]
+    assert read_recipe(written(tmp_path, text), ["sls"]).speaker_start.known_numbers(5) == [0, 1, 2, 3, 4]
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match=r"no training recipe at .*nowhere\.yaml"):
         read_recipe(tmp_path / "nowhere.yaml", ["sls"])
@@ -137,6 +145,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (SMALL.replace("front_end: {", "front_end: {speaker_hearings: 4, "), "speaker_hearings is 1 to 3"),
         (SMALL.replace("front_end: {", "front_end: {speaker_views: -1, "), "a number of known views"),
         (SMALL + "speaker_start: {known: {echo: 1}}\n", r"unknown keys: echo\. Known: .*room"),
+        (SMALL + "speaker_start: {known_views: [[0, 3]]}\n", "known_views names 3 views"),
+        (SMALL + "speaker_start: {known_views: [3, 4]}\n", "not a usable recipe"),
         (SMALL + "texture_start: [1]\n", r"has \[1\] where keys with values belong"),
         (SMALL + "texture_start: {train: {audio: folder}}\n", "positional argument: 'protocol'"),
         (SMALL + "texture_start: {phase_passes: 3}\n", "phase_passes take the place of passes"),

@@ -332,3 +332,22 @@ def test_beside_the_judge_known_views_are_compared_with(
         compared = judges[1].likeness(apart)
     torch.testing.assert_close(both, alone / 2 + compared)  # the judge learnt the same, and has its share
     assert compared[1::2].min() > compared[::2].max()
+
+
+def test_known_views_are_those_that_the_recipe_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_process: None
+) -> None:
+    wheel_of(tmp_path, network(), monkeypatch)
+    views, judge = BuzzAndNoise(), SpeakerJudge(1, views=14)
+    judge.mean, judge.spread = torch.zeros(judge.ear.width), torch.ones(judge.ear.width)
+    config = SpeakerStart(known_views=((31, 40), (50, 55)))
+    start_comparing(judge, tmp_path, views, "test", config)
+    kept = KeptFeatures(tmp_path)
+    assert kept.labels.tolist() == [k % 2 for k in (*range(31, 40), *range(50, 55))]
+    with torch.inference_mode():
+        heard = judge.ear(torch.stack([views[k][0] for k in (31, 50)]))
+    torch.testing.assert_close(
+        torch.from_numpy(kept.layers[[0, 9], 0, 0]).float(), heard, atol=1e-2, rtol=1e-2
+    )
+    start_comparing(judge, tmp_path, views, "test", SpeakerStart())  # others are heard anew
+    assert KeptFeatures(tmp_path).labels.tolist() == [k % 2 for k in range(14)]
