@@ -12,8 +12,8 @@ import numpy as np
 #: Detectors whose CM score is the log-probability of bona fide (SLS's log-softmax): it ends at 0, where all
 #: clear human voices crowd together.
 LOG_PROBS = frozenset({"sls"})
-#: Below this, float32 tells a log-probability from 0.
-_LAST_LOG_PROB = -1e-7
+#: What is nearer to 0 counts as this: log-odds of 69, near where float32 ends.
+_LAST_LOG_PROB = -1e-30
 
 Scores = TypeVar("Scores", float, np.ndarray)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from detectors.backends.fake_mamba import FakeMambaHead, FakeMambaOutput
-from detectors.backends.sls import SlsHead, SlsOutput
+from detectors.backends.sls import SlsHead, SlsOutput, log_probs_of_two
 from detectors.config import DetectorConfig, FakeMambaConfig, SlsConfig
 from detectors.frontends.xlsr import Features, XlsrFrontEnd
 from detectors.timeline import OverTime
@@ -65,7 +65,7 @@ class Sls(nn.Module):
         if features.speaker is None:
             return answer
         said = _both_ways(self.config.speaker_weight * features.speaker)
-        return answer._replace(log_probs=(answer.log_probs + said).log_softmax(dim=-1))
+        return answer._replace(log_probs=log_probs_of_two(answer.log_probs + said))
 
 
 class FakeMamba(nn.Module):

@@ -155,9 +155,13 @@ def _check(recipe: Recipe, path: Path) -> None:
     if any(model.front_end.speaker_views < 0 for model in recipe.models.values()):
         raise DetectorError(f"{path}: speaker_views is a number of known views to compare with, 0 for none.")
     start = recipe.speaker_start
-    named = len(start.known_numbers(0))
+    named = len(start.known_numbers(0)) + start.spliced
     if start.known_views and any(model.front_end.speaker_views != named for model in recipe.models.values()):
-        raise DetectorError(f"{path}: known_views names {named} views, speaker_views another number of them.")
+        raise DetectorError(
+            f"{path}: known_views and spliced make {named} views, speaker_views is another number."
+        )
+    if any(0 < model.front_end.speaker_views <= start.spliced for model in recipe.models.values()):
+        raise DetectorError(f"{path}: spliced is a part of speaker_views, and the rest may not be empty.")
     if not recipe.manifest and not (recipe.train and recipe.dev):
         raise DetectorError(f"{path} names nothing to learn from: give a manifest, or train and dev.")
     if recipe.texture_start.phase_passes and not recipe.texture_start.passes:

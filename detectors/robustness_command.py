@@ -40,7 +40,7 @@ from detectors.shared_hearing import share_front_ends, together
 from detectors.whole_files import written_whole
 
 #: Raise it when a stress changes, or how a clip's score is made: kept scores are then made again.
-KEPT_FORMAT = 2
+KEPT_FORMAT = 3
 
 
 @dataclass(frozen=True)

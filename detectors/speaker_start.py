@@ -18,7 +18,7 @@ from detectors.frontends.speaker_init import init_ear, read_speaker_network
 from detectors.head_start import KeptFeatures, ranked_loss, write_kept
 from detectors.kept import made_once
 from detectors.likeness_start import start_likeness
-from detectors.views import Views
+from detectors.views import Spliced, Views
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,13 @@ class SpeakerStart:
     known: AugmentConfig | None = None
     # Their numbers, from each first one up to before the second. None: from 0 on.
     known_views: tuple[tuple[int, int], ...] = ()
+    # So many of the views to compare with are human clips cut up and joined anew.
+    spliced: int = 0
 
     def known_numbers(self, count: int) -> list[int]:
-        """The numbers of as many views to compare with."""
-        return [k for first, last in self.known_views or [(0, count)] for k in range(first, last)]
+        """The numbers of the views to compare with, but for the spliced ones; count: of them all."""
+        spans = self.known_views or [(0, count - self.spliced)]
+        return [k for first, last in spans for k in range(first, last)]
 
 
 def start_speaker(
@@ -72,8 +75,16 @@ def start_comparing(
     if judge.likeness is None:
         return
     numbers = config.known_numbers(len(judge.likeness.weights))
-    kept = KeptFeatures(_kept_statistics(judge.ear, folder, views, numbers, made_from))
-    start_likeness(judge.likeness, judge.apart(_statistics(kept)), kept.labels, config.ridge, config.odds)
+    kept = [KeptFeatures(_kept_statistics(judge.ear, folder / "views", views, numbers, made_from))]
+    if config.spliced:
+        spliced = Spliced(views.cache, views.how, views.length)
+        numbers = list(range(config.spliced))
+        kept.append(
+            KeptFeatures(_kept_statistics(judge.ear, folder / "spliced", spliced, numbers, made_from))
+        )
+    statistics = torch.cat([_statistics(each) for each in kept])
+    labels = torch.cat([each.labels for each in kept])
+    start_likeness(judge.likeness, judge.apart(statistics), labels, config.ridge, config.odds)
     last: Any = judge.judge[-1]  # nn.Sequential gives its parts loosely
     for parameter in last.parameters():
         parameter.mul_(config.share)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from detectors.augment import AugmentConfig, augment, cut_view
-from detectors.copy_synthesis import copy_synthesis
+from detectors.copy_synthesis import copy_synthesis, splice
 from detectors.corpus import Clip, ClipCache, bonafide_mask
 from detectors.errors import DetectorError
 
@@ -86,6 +86,27 @@ class Views(Dataset[tuple[Tensor, int]]):
         wave = cut_view(wave, self.length * 5 // 4, self.how.augment, rng)
         if twin:
             wave = copy_synthesis(wave, rng)
+        return torch.from_numpy(augment(wave, self.length, self.how.augment, rng)), label
+
+
+class Spliced(Views):
+    """Machine-made views alone: each a human clip of which units are joined in another order.
+
+    What unit selection sounds like, of which corpora hold little: a person's own voice, in no order that a
+    person would speak in.
+    """
+
+    def _chosen(self, k: int) -> _Chosen:
+        rng = np.random.default_rng([self.how.seed, k])
+        return _Chosen(int(rng.choice(len(self.cache), p=self.human_odds)), label=0, twin=True, rng=rng)
+
+    def label(self, k: int) -> int:
+        """0, spoof."""
+        return self._chosen(k).label
+
+    def __getitem__(self, k: int) -> tuple[Tensor, int]:
+        i, label, _, rng = self._chosen(k)
+        wave = splice(cut_view(self.cache.wave(i), self.length * 5 // 4, self.how.augment, rng), rng)
         return torch.from_numpy(augment(wave, self.length, self.how.augment, rng)), label
 
 

@@ -68,9 +68,18 @@ class SlsHead(nn.Module):
         x = self.pool(self.gated_sum(layers, gates)[:, None])  # [b, 1, slots, d / pool]
         x = nn.functional.selu(self.fc1(x.flatten(1)))
         x = nn.functional.selu(self.fc3(x))
-        return SlsOutput(x.log_softmax(dim=-1), gates, frame_logits)
+        return SlsOutput(log_probs_of_two(x), gates, frame_logits)
 
     def gated_sum(self, layers: list[Tensor], gates: Tensor) -> Tensor:
         """l times [b, t, d] and [b, l] -> [b, t, d], normalised and bent by SELU."""
         x = torch.stack([gates[:, i, None, None] * h for i, h in enumerate(layers)]).sum(dim=0)
         return nn.functional.selu(self.first_bn(x[:, None])).squeeze(1)
+
+
+def log_probs_of_two(logits: Tensor) -> Tensor:
+    """log_softmax of two classes, [b, 2] -> float32 [b, 2].
+
+    torch's own loses the digits of what is nearly 0, and calls -1e-9 and -1e-12 the same.
+    """
+    apart = (logits[:, 1] - logits[:, 0]).float()
+    return torch.stack([nn.functional.logsigmoid(-apart), nn.functional.logsigmoid(apart)], dim=1)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from detectors.backends.sls import SlsHead
+from detectors.backends.sls import SlsHead, log_probs_of_two
 from detectors.config import FrontEndConfig, SlsConfig
 from detectors.convert import load_released
 from detectors.models import Sls, build_model
@@ -71,6 +71,14 @@ def test_gates_are_independent_and_not_shares(model, waves):
 @torch.no_grad()
 def test_log_probs_are_a_distribution(model, waves):
     torch.testing.assert_close(model(waves).log_probs.exp().sum(dim=1), torch.ones(3))
+
+
+def test_log_probs_keep_their_digits_near_0():
+    logits = torch.tensor([[0.0, 25.0], [3.0, -40.0], [1.0, 1.2], [-500.0, 500.0]])
+    found = log_probs_of_two(logits)
+    torch.testing.assert_close(found, logits.log_softmax(dim=1))
+    near_0 = torch.stack([found[0, 1], found[1, 0]])
+    torch.testing.assert_close(near_0, -torch.tensor([-25.0, -43.0]).exp(), rtol=1e-5, atol=0.0)
 
 
 def test_the_released_width_is_67_times_341():

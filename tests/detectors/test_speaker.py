@@ -342,7 +342,7 @@ def test_known_views_are_those_that_the_recipe_names(
     judge.mean, judge.spread = torch.zeros(judge.ear.width), torch.ones(judge.ear.width)
     config = SpeakerStart(known_views=((31, 40), (50, 55)))
     start_comparing(judge, tmp_path, views, "test", config)
-    kept = KeptFeatures(tmp_path)
+    kept = KeptFeatures(tmp_path / "views")
     assert kept.labels.tolist() == [k % 2 for k in (*range(31, 40), *range(50, 55))]
     with torch.inference_mode():
         heard = judge.ear(torch.stack([views[k][0] for k in (31, 50)]))
@@ -350,4 +350,4 @@ def test_known_views_are_those_that_the_recipe_names(
         torch.from_numpy(kept.layers[[0, 9], 0, 0]).float(), heard, atol=1e-2, rtol=1e-2
     )
     start_comparing(judge, tmp_path, views, "test", SpeakerStart())  # others are heard anew
-    assert KeptFeatures(tmp_path).labels.tolist() == [k % 2 for k in range(14)]
+    assert KeptFeatures(tmp_path / "views").labels.tolist() == [k % 2 for k in range(14)]

@@ -23,10 +23,10 @@ from detectors.checkpoints import load_model, read_config
 from detectors.corpus import Clip, ClipCache, build_cache, read_manifest
 from detectors.dev_scores import clip_scores, eer_by_source, score_clips, single, weighted_loss
 from detectors.errors import DetectorError
-from detectors.head_start import HeadStartConfig
+from detectors.head_start import HeadStartConfig, KeptFeatures
 from detectors.recipe import Recipe, read_recipe
 from detectors.train import Run, learning_rate_factor, train
-from detectors.views import Views, draw_odds
+from detectors.views import Spliced, Views, draw_odds
 from tests.detectors.speaker_wheel import network, wheel_of
 
 pytestmark = pytest.mark.usefixtures("on_the_cpu")
@@ -644,6 +644,20 @@ def test_the_views_to_compare_with_go_through_changes_of_their_own(
     assert {k for augment, k in heard if augment.trim == 0.125} == set(range(24))
 
 
+def test_the_last_of_the_known_views_may_be_spliced(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = "views: 16, passes: 1, batch_size: 16, spliced: 8"
+    train(hearing_voices(folder, tmp_path, monkeypatch, 0, start, views=24))
+    (kept,) = tmp_path.glob("**/known")
+    plain, spliced = (KeptFeatures(kept / part).labels for part in ("views", "spliced"))
+    assert (len(plain), spliced.tolist()) == (16, [0] * 8)
+    weights = load_file(tmp_path / "out" / "fake_mamba" / "model.safetensors")[
+        "front_end.speaker.likeness.weights"
+    ]
+    assert (weights[16:] < 0).all()
+
+
 def test_the_widest_layer_has_a_rate_of_its_own(recipe: Recipe) -> None:
     run = Run(replace(recipe, sls_fc1_lr=1e-5, warmup_steps=0))
     rates = {id(p): group["lr"] for group in run.optimizer.param_groups for p in group["params"]}
@@ -696,6 +710,17 @@ def test_copy_synthesis_makes_spoofs_of_bona_fide_clips(
         assert {
             kind for kind, label in zip(kinds, labels, strict=True) if label == 0
         } == spoofs_are_bonafide_clips
+
+
+def test_spliced_views_are_bona_fide_clips_in_another_order(cache: ClipCache, recipe: Recipe) -> None:
+    views = Spliced(cache, recipe, 8_000)
+    bonafide_groups = {clip.group for clip in cache.clips if clip.is_bonafide}
+    for k in range(10):
+        wave, label = views[k]
+        assert (label, views.label(k), wave.shape) == (0, 0, (8_000,))
+        assert views.source(k) in bonafide_groups
+        torch.testing.assert_close(wave, views[k][0])
+    assert len({views[k][0].numpy().tobytes() for k in range(10)}) == 10
 
 
 def test_a_corpus_of_one_kind_is_refused(tmp_path: Path) -> None:
