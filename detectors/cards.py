@@ -70,8 +70,8 @@ _KINDS = {
 NAMES = tuple(_KINDS)
 _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the model card"
 _MINI_SHA256 = {
-    "sls": "adc1196fb00f9c67867cfc32bfce1a101a32bfe90fcc2ae7418eb5af747c5c1f",
-    "fake_mamba": "cdc6f83e1f6476733711ea6123c0cacbff46ab717916ddb268728709859bb3aa",
+    "sls": "961100f193b3c7600f08d5aaae7c44837b7a7b2e5c8040dc892630408ec93caa",
+    "fake_mamba": "8f50e9d720094db33070174dc4274ce3261886daffbdf4018dc83c31da5ca524",
     "allm4add": "0df8f9ad75f5acaec67ed108de533d5fb3a1a5acbbd42f1b413cbd8839b875ae",
 }
 _ALLM4ADD_FULL = CACHE / "allm4add-full"
