@@ -51,8 +51,8 @@ class DetectorCard:
 _KINDS = {
     "sls": (
         "XLS-R + SLS",
-        "Weighs every layer of a speech model by its own gate and judges their sum. Of a clip's parts the "
-        "mean log-odds count.",
+        "Weighs every layer of a speech model by its own gate and judges their sum. A clip's parts "
+        "count on average.",
         "Zhang, Wen, Hu: Audio Deepfake Detection with Self-Supervised XLS-R and SLS Classifier, ACM MM 2024",
     ),
     "fake_mamba": (
