@@ -93,7 +93,7 @@ class Spliced(Views):
     """Machine-made views alone: each a human clip of which units are joined in another order.
 
     What unit selection sounds like, of which corpora hold little: a person's own voice, in no order that a
-    person would speak in.
+    person would speak in. The clips are taken as they are: none has been through a codec.
     """
 
     def _chosen(self, k: int) -> _Chosen:
@@ -102,7 +102,7 @@ class Spliced(Views):
 
     def label(self, k: int) -> int:
         """0, spoof."""
-        return self._chosen(k).label
+        return 0
 
     def __getitem__(self, k: int) -> tuple[Tensor, int]:
         i, label, _, rng = self._chosen(k)

@@ -146,6 +146,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (SMALL.replace("front_end: {", "front_end: {speaker_views: -1, "), "a number of known views"),
         (SMALL + "speaker_start: {known: {echo: 1}}\n", r"unknown keys: echo\. Known: .*room"),
         (SMALL + "speaker_start: {known_views: [[0, 3]]}\n", "known_views and spliced make 3 views"),
+        (
+            SMALL.replace("front_end: {", "front_end: {speaker_views: 8, ") + "speaker_start: {spliced: 8}\n",
+            "spliced is a part of speaker_views",
+        ),
         (SMALL + "speaker_start: {known_views: [3, 4]}\n", "not a usable recipe"),
         (SMALL + "texture_start: [1]\n", r"has \[1\] where keys with values belong"),
         (SMALL + "texture_start: {train: {audio: folder}}\n", "positional argument: 'protocol'"),

@@ -334,10 +334,7 @@ def test_beside_the_judge_known_views_are_compared_with(
     assert compared[1::2].min() > compared[::2].max()
 
 
-def test_known_views_are_those_that_the_recipe_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_process: None
-) -> None:
-    wheel_of(tmp_path, network(), monkeypatch)
+def test_known_views_are_those_that_the_recipe_names(tmp_path: Path, one_process: None) -> None:
     views, judge = BuzzAndNoise(), SpeakerJudge(1, views=14)
     judge.mean, judge.spread = torch.zeros(judge.ear.width), torch.ones(judge.ear.width)
     config = SpeakerStart(known_views=((31, 40), (50, 55)))
