@@ -70,8 +70,8 @@ _KINDS = {
 NAMES = tuple(_KINDS)
 _MINI_DATA = "6,099 clips: 74 sources of spoof, 66 of human speech; see the model card"
 _MINI_SHA256 = {
-    "sls": "961100f193b3c7600f08d5aaae7c44837b7a7b2e5c8040dc892630408ec93caa",
-    "fake_mamba": "8f50e9d720094db33070174dc4274ce3261886daffbdf4018dc83c31da5ca524",
+    "sls": "da1f3d28ef97057fdc1b14a8fb80ea383e461ff24535ae6f69d2183b9d407e88",
+    "fake_mamba": "23141ae9517b00ec0103d8d901b2525a621cb67efe1ebb09d66985e0a0fa45d4",
     "allm4add": "0df8f9ad75f5acaec67ed108de533d5fb3a1a5acbbd42f1b413cbd8839b875ae",
 }
 _ALLM4ADD_FULL = CACHE / "allm4add-full"

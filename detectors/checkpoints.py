@@ -74,14 +74,20 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def weights_digest(folder: Path) -> str:
-    """sha256 of a checkpoint's weights; of several files, that of the list of their names and sha256.
+    """sha256 of a checkpoint's weights; of several files, that of the list of their names and sha256. Where
+    some are shared, "model" in config.json says how much they count, and is on the list too.
 
     Raises DetectorError when the weights that it shares are missing.
     """
-    files = sorted(folder.glob("*.safetensors")) + shared_weights(folder)
+    shared = shared_weights(folder)
+    files = sorted(folder.glob("*.safetensors")) + shared
     if len(files) == 1:
         return sha256_of(files[0])
-    return sha256("".join(f"{sha256_of(file)}  {file.name}\n" for file in files).encode()).hexdigest()
+    listed = [f"{sha256_of(file)}  {file.name}\n" for file in files]
+    if shared:
+        sizes = json.dumps(json.loads((folder / CONFIG).read_text()).get("model"), sort_keys=True)
+        listed.append(f"{sha256(sizes.encode()).hexdigest()}  {CONFIG}\n")
+    return sha256("".join(listed).encode()).hexdigest()
 
 
 def load_countermeasure(

@@ -230,6 +230,16 @@ def test_the_digest_is_of_shared_weights_too(sharing: Path) -> None:
     assert weights_digest(sharing) != before
 
 
+def test_the_digest_is_of_how_much_shared_weights_count_too(sharing: Path) -> None:
+    config = json.loads((sharing / CONFIG).read_text())
+    before = weights_digest(sharing)
+    (sharing / CONFIG).write_text(json.dumps(config | {"calibration": {"scale": 2.0, "offset": 0.0}}))
+    assert weights_digest(sharing) == before  # changes what a score means, not the score
+    config["model"]["speaker_weight"] += 0.1
+    (sharing / CONFIG).write_text(json.dumps(config))
+    assert weights_digest(sharing) != before
+
+
 def test_a_missing_or_strange_shared_folder_is_told(sharing: Path) -> None:
     (sharing.parent / "shared").rename(sharing.parent / "elsewhere")
     for ask in (weights_digest, lambda folder: load_model(folder, "sls")):
