@@ -30,9 +30,7 @@ class Deletion:
 
     def find(self, sha256: str = "", file: str | Path | None = None) -> Found:
         """The stored clip with these bytes: by its hash, or by the sound file itself."""
-        if file:
-            sha256 = sha256_of(file)
-        sha256 = clean(sha256).lower()
+        sha256 = self.meant(sha256, file)
         if not sha256:
             raise LabelError(messages.DELETE_WHICH)
         check_sha256(sha256)
@@ -41,6 +39,11 @@ class Deletion:
             raise LabelError(self._why_missing(sha256))
         labels = self._store.labels(sha256)
         return Found(item, len(labels), len({person_of(label.annotator) for label in labels}))
+
+    @staticmethod
+    def meant(sha256: str = "", file: str | Path | None = None) -> str:
+        """The hash of the sound file where there is one, otherwise the one that was typed; it may be none."""
+        return sha256_of(file) if file else clean(sha256).lower()
 
     def delete(self, sha256: str, by: str, reason: str) -> Tombstone:
         """Delete the clip and all that was said of it. Nobody can bring it back."""

@@ -489,6 +489,7 @@ DELETE_SHA256 = "Or its SHA-256"
 DELETE_SHA256_INFO = "64 digits, as shown with the verdict and with every saved label."
 DELETE_FIND = "Find the clip"
 DELETE_WHICH = "Say which clip is meant: give its sound file or its SHA-256, and press “Find the clip”."
+DELETE_ANOTHER = "Another clip is named by now than the one that was shown. Press “Find the clip” again."
 DELETE_UNKNOWN = (
     "No clip with SHA-256 {sha256} is kept here. One changed byte makes it another file: try the original."
 )

@@ -32,12 +32,16 @@ class DeletionHandlers:
             return markup.caution(str(error)), None, gr.Column(visible=False)
         return markup.to_delete(found), found.item.sha256, gr.Column(visible=True)
 
-    def delete(self, sha256: str | None, name: str, reason: str) -> tuple[Any, ...]:
-        """Step two: delete the clip that was shown, and nothing else."""
+    def delete(
+        self, shown: str | None, sha256: str, file: str | None, name: str, reason: str
+    ) -> tuple[Any, ...]:
+        """Step two: delete the clip that was shown, and nothing else. sha256, file: what names one by now."""
         require_admin(self.services)
-        if not sha256:
+        if not shown:
             raise refusal(messages.DELETE_WHICH)
-        left = _or_shown(lambda: self.deletion.delete(sha256, name or "", reason or ""))
+        if self.deletion.meant(sha256 or "", file) != shown:
+            raise refusal(messages.DELETE_ANOTHER)
+        left = _or_shown(lambda: self.deletion.delete(shown, name or "", reason or ""))
         return markup.deleted(left), None, gr.Column(visible=False), "", None, ""
 
     def cancel(self) -> tuple[str, None, gr.Column]:
@@ -71,11 +75,11 @@ def build(services: Services, person: Person) -> None:
     steps = [told, chosen, confirm]
     find.click(handlers.find, [sha256, file], steps, **ASIDE)
     delete.click(
-        handlers.delete, [chosen, person.name, reason], [*steps, sha256, file, reason],
+        handlers.delete, [chosen, sha256, file, person.name, reason], [*steps, sha256, file, reason],
         concurrency_limit=1, **ASIDE,
     )  # fmt: skip
-    # Another clip is meant: what was shown of the one before must not be confirmed for it.
-    gr.on([keep.click, sha256.input, file.clear, file.upload], handlers.cancel, outputs=steps, **ASIDE)
+    # Not when another clip is named: what comes of that may come after what was found of it.
+    keep.click(handlers.cancel, outputs=steps, **ASIDE)
 
 
 def _or_shown(call: Callable[[], Result]) -> Result:

@@ -60,7 +60,7 @@ def test_the_clip_that_was_shown_is_deleted_and_no_other(
     analysis = services.analyze(clip)
     services.workbench.wav(analysis.sha256)
     _, chosen, _ = handlers.find("", str(clip))
-    told, chosen, confirm, *fields = handlers.delete(chosen, " Ruth ", "the speaker asked")
+    told, chosen, confirm, *fields = handlers.delete(chosen, "", str(clip), " Ruth ", "the speaker asked")
     assert f"{analysis.sha256} and its 2 labels by 2 people" in told
     assert (chosen, confirm.visible, fields) == (None, False, ["", None, ""])
     assert services.store.clip(analysis.sha256) is None
@@ -75,7 +75,7 @@ def test_the_clip_that_was_shown_is_deleted_and_no_other(
 
 
 def test_a_deleted_clip_is_not_found_again(handlers: DeletionHandlers, clip: Path) -> None:
-    handlers.delete(sha256_of(clip), "Ruth", "asked")
+    handlers.delete(sha256_of(clip), "", str(clip), "Ruth", "asked")
     told, chosen, confirm = handlers.find("", str(clip))
     assert "was deleted on request on 20" in told
     assert (chosen, confirm.visible) == (None, False)
@@ -99,16 +99,31 @@ def test_without_name_and_reason_nothing_goes(
     handlers: DeletionHandlers, services: Services, clip: Path, name: str, reason: str, text: str
 ) -> None:
     with pytest.raises(gr.Error, match=text):
-        handlers.delete(sha256_of(clip), name, reason)
+        handlers.delete(sha256_of(clip), "", str(clip), name, reason)
     assert services.store.clip(sha256_of(clip)) is not None
 
 
 def test_nothing_is_deleted_without_the_first_step_or_after_keeping(handlers: DeletionHandlers) -> None:
     with pytest.raises(gr.Error, match="Say which clip"):
-        handlers.delete(None, "Ruth", "asked")
+        handlers.delete(None, "0" * 64, None, "Ruth", "asked")
     told, chosen, confirm = handlers.cancel()
     assert "Nothing was deleted" in told
     assert (chosen, confirm.visible) == (None, False)
+
+
+@pytest.mark.parametrize("named", ["", "other", "no clip"])
+def test_what_was_shown_is_not_deleted_once_another_clip_is_named(
+    handlers: DeletionHandlers, services: Services, clip: Path, tmp_path: Path, named: str
+) -> None:
+    _, shown, _ = handlers.find(sha256_of(clip), None)
+    now = sha256_of(tmp_path / "other.wav") if named == "other" else named
+    with pytest.raises(gr.Error, match="Another clip is named by now"):
+        handlers.delete(shown, now, None, "Ruth", "asked")
+    with pytest.raises(gr.Error, match="Another clip is named by now"):
+        handlers.delete(shown, sha256_of(clip), str(tmp_path / "other.wav"), "Ruth", "asked")
+    assert services.store.clip(sha256_of(clip)) is not None
+    handlers.delete(shown, f" {sha256_of(clip).upper()}", None, "Ruth", "asked")
+    assert services.store.clip(sha256_of(clip)) is None
 
 
 def test_a_clips_name_is_escaped(handlers: DeletionHandlers, services: Services, tmp_path: Path) -> None:
